@@ -1,0 +1,74 @@
+/*
+ * What the verbs of `gantry` share: where the server is, whose key to use, which task is meant.
+ *
+ * To add a verb: write verb_<name>.c with cmd_<name>(), declare it here, add its line to the table
+ * in main.c, and its page to man/.
+ */
+#ifndef GT_CMD_GANTRY_CLI_H
+#define GT_CMD_GANTRY_CLI_H
+
+#include "cmd/options.h"
+#include "lib/base/arena.h"
+#include "lib/base/err.h"
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "lib/http/api_client.h"
+#include "lib/wire/gen/ecs.h"
+#include "lib/wire/wire.h"
+
+#include <stdbool.h>
+
+/* How `gantry up` of this state folder was started: <state>/up.json. */
+struct instance {
+    char state[1024], run[1024], name[64], endpoint[256], region[64];
+    char key_file[1100];
+    int pid; /* of `gantry up`; 0: not known */
+};
+
+/* --state, else $GANTRY_STATE, else /var/lib/gantry. */
+const char *default_state(void);
+int instance_load(const char *state, struct instance *ret, struct gt_err *err);
+int instance_save(const struct instance *in, struct gt_err *err);
+
+struct cli {
+    struct instance in;
+    struct api_client *client;
+    struct gt_arena arena;
+};
+/* Prints why and returns an exit code > 0 when there is nothing to talk to. state NULL: default. */
+int cli_open(struct cli *c, const char *state);
+void cli_close(struct cli *c);
+int cli_fail(const struct gt_err *err); /* prints it; returns 1 */
+
+/* The task that an id, a unique beginning of one, or an ARN means, running or recently stopped. In
+ * the arena. Prints why when there is none or more than one. */
+struct ecs_task *cli_task(struct cli *c, const char *which);
+struct ecs_task_definition *cli_task_definition(struct cli *c, struct gt_str arn);
+struct gt_str cli_task_id(const struct ecs_task *t);
+
+/* Follows a container's log stream (awslogs) until `done` says so and nothing more comes. */
+struct log_place {
+    char group[512], stream[1024];
+};
+bool cli_log_place(struct cli *c, const struct ecs_task *t,
+                   const struct ecs_container_definition *d, struct log_place *ret);
+/* Prints what is new; *token moves on. Returns how many events, or < 0. */
+int cli_log_more(struct cli *c, const struct log_place *p, char *token, size_t token_size,
+                 struct gt_err *err);
+
+/* A message to the agent of this node and its answers. */
+int agent_connect(const struct instance *in, struct gt_err *err);
+
+int cmd_up(int argc, char **argv);
+int cmd_down(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+int cmd_ps(int argc, char **argv);
+int cmd_logs(int argc, char **argv);
+int cmd_exec(int argc, char **argv);
+int cmd_stop(int argc, char **argv);
+int cmd_images(int argc, char **argv);
+int cmd_env(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
+int cmd_pass(int argc, char **argv); /* server, agent, link: executables of their own */
+
+#endif

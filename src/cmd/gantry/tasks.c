@@ -1,0 +1,150 @@
+/* Finding tasks and following their logs. */
+#include "cmd/gantry/cli.h"
+#include "lib/wire/gen/logs.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct gt_str cli_task_id(const struct ecs_task *t)
+{
+    struct gt_str id = t->task_arn;
+    for (size_t i = id.n; i > 0; i--) {
+        if (id.p[i - 1] == '/') {
+            return gt_str_n(id.p + i, id.n - i);
+        }
+    }
+    return id;
+}
+
+struct search {
+    struct cli *c;
+    struct gt_str which;
+    struct ecs_task *found;
+    unsigned matches;
+};
+
+static int search_cluster(struct search *s, struct gt_str cluster, const char *status,
+                          struct gt_err *err)
+{
+    struct ecs_list_tasks_in in = {.cluster = cluster, .desired_status = gt_str(status)};
+    struct ecs_list_tasks_out out;
+    do {
+        int r = api_call(s->c->client, &ecs_op_list_tasks, &in, &s->c->arena, &out, err);
+        if (r < 0) {
+            return r;
+        }
+        struct ecs_describe_tasks_in din = {.cluster = cluster, .tasks = out.task_arns};
+        struct ecs_describe_tasks_out dout = {0};
+        if (out.task_arns.n && (r = api_call(s->c->client, &ecs_op_describe_tasks, &din,
+                                             &s->c->arena, &dout, err)) < 0) {
+            return r;
+        }
+        for (size_t i = 0; i < dout.tasks.n; i++) {
+            struct ecs_task *t = &dout.tasks.v[i];
+            if (gt_str_starts(cli_task_id(t), s->which) || gt_str_eq(t->task_arn, s->which)) {
+                s->matches += !s->found || !gt_str_eq(s->found->task_arn, t->task_arn);
+                s->found = t;
+            }
+        }
+        in.next_token = out.next_token;
+    } while (out.next_token.n);
+    return 0;
+}
+
+struct ecs_task *cli_task(struct cli *c, const char *which)
+{
+    struct gt_err err = GT_ERR_INIT;
+    struct search s = {.c = c, .which = gt_str(which)};
+    struct ecs_list_clusters_in in = {0};
+    struct ecs_list_clusters_out out;
+    int r = api_call(c->client, &ecs_op_list_clusters, &in, &c->arena, &out, &err);
+    for (size_t i = 0; r == 0 && i < out.cluster_arns.n; i++) {
+        r = search_cluster(&s, out.cluster_arns.v[i], "RUNNING", &err);
+        if (r == 0) {
+            r = search_cluster(&s, out.cluster_arns.v[i], "STOPPED", &err);
+        }
+    }
+    if (r < 0) {
+        cli_fail(&err);
+        return NULL;
+    }
+    if (s.matches != 1) {
+        fprintf(stderr, "gantry: %s '%s'; `gantry ps --all` lists them\n",
+                s.matches ? "more than one task begins with" : "no task", which);
+        return NULL;
+    }
+    return s.found;
+}
+
+struct ecs_task_definition *cli_task_definition(struct cli *c, struct gt_str arn)
+{
+    struct gt_err err = GT_ERR_INIT;
+    struct ecs_describe_task_definition_in in = {.task_definition = arn};
+    struct ecs_describe_task_definition_out out;
+    int r = api_call(c->client, &ecs_op_describe_task_definition, &in, &c->arena, &out, &err);
+    if (r < 0) {
+        cli_fail(&err);
+        return NULL;
+    }
+    return out.task_definition;
+}
+
+bool cli_log_place(struct cli *c, const struct ecs_task *t,
+                   const struct ecs_container_definition *d, struct log_place *ret)
+{
+    const struct ecs_log_configuration *lc = d->log_configuration;
+    struct gt_str prefix = {0};
+    if (!lc || !gt_str_is(lc->log_driver, "awslogs")) {
+        return false;
+    }
+    for (size_t i = 0; i < lc->options.n; i++) {
+        const struct wire_str_pair *o = &lc->options.v[i];
+        if (gt_str_is(o->key, "awslogs-group")) {
+            snprintf(ret->group, sizeof ret->group, GT_STR_FMT, GT_STR_ARG(o->value));
+        } else if (gt_str_is(o->key, "awslogs-stream-prefix")) {
+            prefix = o->value;
+        }
+    }
+    struct gt_str id = cli_task_id(t);
+    for (size_t i = 0; !prefix.n && i < t->containers.n; i++) {
+        if (gt_str_eq(t->containers.v[i].name, d->name)) {
+            snprintf(ret->stream, sizeof ret->stream, GT_STR_FMT,
+                     GT_STR_ARG(t->containers.v[i].runtime_id));
+        }
+    }
+    if (prefix.n) {
+        snprintf(ret->stream, sizeof ret->stream, GT_STR_FMT "/" GT_STR_FMT "/" GT_STR_FMT,
+                 GT_STR_ARG(prefix), GT_STR_ARG(d->name), GT_STR_ARG(id));
+    }
+    return true;
+}
+
+int cli_log_more(struct cli *c, const struct log_place *p, char *token, size_t token_size,
+                 struct gt_err *err)
+{
+    struct gt_arena a;
+    struct logs_get_log_events_in in = {.log_group_name = gt_str(p->group),
+                                        .log_stream_name = gt_str(p->stream)};
+    struct logs_get_log_events_out out = {0};
+    WIRE_SET(&in, start_from_head, true);
+    if (token[0]) {
+        in.next_token = gt_str(token);
+    }
+    gt_arena_init(&a, 64UL << 20);
+    int r = api_call(c->client, &logs_op_get_log_events, &in, &a, &out, err);
+    if (r < 0 && gt_streq(api_client_exception(c->client), "ResourceNotFoundException")) {
+        gt_arena_fini(&a);
+        return 0; /* nothing was written yet */
+    }
+    if (r == 0) {
+        for (size_t i = 0; i < out.events.n; i++) {
+            fwrite(out.events.v[i].message.p, 1, out.events.v[i].message.n, stdout);
+            putchar('\n');
+        }
+        fflush(stdout);
+        snprintf(token, token_size, GT_STR_FMT, GT_STR_ARG(out.next_forward_token));
+        r = (int)out.events.n;
+    }
+    gt_arena_fini(&a);
+    return r;
+}

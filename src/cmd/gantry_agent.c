@@ -1,0 +1,47 @@
+/* gantry-agent: the process of a node. */
+#include "cmd/options.h"
+#include "lib/base/log.h"
+#include "node/agent/agent.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int main(int argc, char **argv)
+{
+    struct agent_options o = {.server = "http://127.0.0.1:4566",
+                              .state_dir = "/var/lib/gantry",
+                              .run_dir = "/run/gantry",
+                              .name = "gantry"};
+    bool teardown = false;
+    const struct option_def defs[] = {
+        {"server", "URL", "the server (http://127.0.0.1:4566)", &o.server, NULL},
+        {"ca", "FILE", "trusted authorities, PEM (the system's)", &o.ca_file, NULL},
+        {"key", "FILE", "key for the first registration", &o.key_file, NULL},
+        {"state", "DIR", "what outlives a reboot (/var/lib/gantry)", &o.state_dir, NULL},
+        {"run", "DIR", "what does not (/run/gantry)", &o.run_dir, NULL},
+        {"name", "NAME", "instance on this machine (gantry)", &o.name, NULL},
+        {"node", "NAME", "name of the node (the host's)", &o.node_name, NULL},
+        {"cluster", "NAME", "cluster to join (default)", &o.cluster, NULL},
+        {"region", "NAME", "region (us-east-1)", &o.region, NULL},
+        {"blobs", "DIR", "blob store of a server on this machine", &o.blobs_dir, NULL},
+        {"prefer-cached", NULL, "do not ask the registry for an image that is here", NULL,
+         &o.prefer_cached},
+        {"external", NULL, "register as launch type EXTERNAL", NULL, &o.external},
+        {"teardown", NULL, "end this instance's tasks, remove what they left, exit", NULL,
+         &teardown},
+        {0},
+    };
+    int r = options_parse(defs, "gantry-agent", "The process of a node: runs its tasks.", argc,
+                          argv, NULL);
+    if (r != 0) {
+        return r < 0 ? 0 : r;
+    }
+    gt_log_init("agent");
+    struct gt_err err = GT_ERR_INIT;
+    r = teardown ? agent_teardown(&o, &err) : agent_run(&o, &err);
+    if (r < 0) {
+        gt_error("%s", err.msg);
+        return 1;
+    }
+    return 0;
+}

@@ -1,0 +1,105 @@
+/*
+ * The core: ordered state, transactions, controllers and alarms over a journal, one step at a time.
+ *
+ * Everything here is called by one thread at a time and does no I/O of its own but
+ * journal_append(). It reads no clock: whoever drives it (core_thread, the simulator, a test)
+ * passes the time in. The same calls in the same order with the same options give the same state,
+ * revision by revision.
+ *
+ * Nothing that the core answers may leave before `call->revision` is durable, for reads and errors
+ * as for writes: that is the driver's part (core_thread does it).
+ */
+#ifndef GT_CONTROL_CORE_CORE_H
+#define GT_CONTROL_CORE_CORE_H
+
+#include "control/core/service.h"
+#include "control/core/tx.h"
+#include "lib/base/mem.h"
+#include "store/journal/journal.h"
+
+struct core;
+
+/* Called inside the transaction before the handler; < 0 with err filled refuses the call. */
+typedef int core_authorize_fn(struct tx *tx, const struct service_op *op, const void *in,
+                              struct gt_err *err);
+
+struct core_options {
+    uint64_t seed;                /* of the sequence from which every input gets its own seed */
+    core_authorize_fn *authorize; /* NULL: everybody may everything */
+    /* Each key that a commit wrote, in revision order, right after the commit and before it is
+     * durable. May not call the core. NULL: nobody listens. */
+    void (*on_write)(void *arg, uint64_t revision, const char *key);
+    void *on_write_arg;
+};
+
+/* One thing to do: a handler of a service, or (op NULL) any pure function. The caller keeps it, and
+ * everything that it points to, until the answer is there. */
+struct core_call {
+    const struct service_op *op; /* runs op->core(tx, in, out, err) ... */
+    const void *in;
+    void *out;
+    int (*fn)(struct tx *tx, void *arg, struct gt_err *err); /* ... or fn(tx, arg, err) */
+    void *arg;
+
+    struct principal principal;
+    struct gt_str region;
+    struct gt_arena *arena; /* what the answer is made of lives here */
+    /* What the journal keeps about the call when it writes. */
+    struct gt_str label; /* "ecs.RunTask" */
+    struct gt_str input; /* the request's body; secrets sealed before */
+
+    /* The answer */
+    int result; /* what the handler returned; < 0: err says why, nothing was written */
+    struct gt_err err;
+    uint64_t revision; /* everything read and written is durable when this revision is */
+    /* The handler called tx_wait(): there is no answer yet. Run it again when a key that begins
+     * with wait_prefix is written, or at wait_until with wait_over set. core_thread does. */
+    const char *wait_prefix; /* NULL: answered. In the arena */
+    int64_t wait_until;
+    bool wait_over;
+};
+
+/*
+ * Recovers the state from the journal (which must be fresh from its open) and queues everything
+ * for the controllers. `services` is NULL-terminated and must outlive the core, as must the
+ * journal. The journal's events stay the caller's: it listens before or after.
+ */
+int core_new(struct journal *journal, const struct service *const *services,
+             const struct core_options *options, struct core **ret, struct gt_err *err);
+void core_free(struct core *core);
+
+GT_DEFINE_AUTO(core, struct core *, core_free)
+
+/* Runs one call at clock reading `now` (ms since 1970; the core's time never runs backwards). */
+void core_apply(struct core *core, struct core_call *call, int64_t now);
+
+/* Runs up to `max` controller steps that are due at `now`; each is a transaction of its own.
+ * Returns how many were run; less than max means that nothing is left to do now. */
+size_t core_step_controllers(struct core *core, int64_t now, size_t max);
+/* Whether a step waits in the queue (alarms that are not yet due do not count). */
+bool core_has_work(const struct core *core);
+/* When the next alarm is due; INT64_MAX: none. */
+int64_t core_next_alarm(const struct core *core);
+
+/* While read only, a call that would write is refused (UNAVAILABLE, `why`, static text) and
+ * controllers do not step. NULL: as usual. */
+void core_set_read_only(struct core *core, const char *why);
+
+uint64_t core_revision(const struct core *core); /* of the last commit */
+int64_t core_time(const struct core *core);      /* the latest time it has seen */
+size_t core_keys(const struct core *core);
+/* Over all (key, value); kept up to date with each write. Equal states have equal hashes. */
+uint64_t core_hash(const struct core *core);
+
+/* Reads outside of a transaction, for tools, invariants and tests: raw entries in order. The
+ * result is good until the core's next call. `after` NULL: the first key with the prefix. */
+bool core_next_key(const struct core *core, const char *prefix, const char *after,
+                   const char **ret_key, struct gt_str *ret_value);
+
+/* Starts a snapshot of the state as it is now. False when one is under way. The driver must call
+ * core_snapshot_reap() from the core's thread from time to time: it returns true once, when the
+ * snapshot that was under way is done or given up (err->kind set). */
+bool core_snapshot(struct core *core);
+bool core_snapshot_reap(struct core *core, struct gt_err *err);
+
+#endif

@@ -1,0 +1,96 @@
+/* The core's inside, for this folder. */
+#ifndef GT_CONTROL_CORE_CORE_PRIV_H
+#define GT_CONTROL_CORE_CORE_PRIV_H
+
+#include "control/core/core.h"
+#include "control/core/omap.h"
+#include "lib/base/list.h"
+#include "lib/base/rand.h"
+#include "lib/base/table.h"
+
+/* Keys of the core's own begin so: after every account. */
+#define CORE_ALARM_PREFIX "~/alarm/"
+
+/* One controller step that waits. */
+struct dirty {
+    struct gt_list link;
+    const struct controller *controller;
+    char key[];
+};
+
+/* Steps to do, first in first out, none twice. */
+struct dirty_queue {
+    struct gt_list list;
+    struct gt_table known; /* "<controller>\0<key>" -> struct dirty */
+};
+
+struct core_snapshot_state;
+
+struct core {
+    struct journal *journal;
+    const struct service *const *services;
+    struct core_options options;
+    struct omap state;
+    uint64_t revision, hash;
+    int64_t time;
+    struct gt_prng seeds;
+    struct dirty_queue dirty;
+    struct omap alarms;           /* "<when, 16 hex digits>/<controller>/<key>" */
+    struct gt_buf scratch;        /* a record being encoded */
+    struct gt_arena arena;        /* of controller steps and watches */
+    struct journal_write *writes; /* of the commit under way */
+    size_t writes_cap;
+    struct core_snapshot_state *snapshot;
+    const char *read_only; /* why; NULL: it is not */
+};
+
+struct tx {
+    struct core *core;
+    struct principal principal;
+    struct gt_str account, region;
+    struct gt_arena *arena;
+    int64_t now;
+    uint64_t seed;
+    struct gt_prng random;
+    struct omap staged;   /* what this transaction writes, over core->state */
+    struct gt_err broken; /* kind set: a limit was passed; the transaction cannot commit */
+    bool read_only;       /* a watch's */
+    const char *wait_prefix;
+    int64_t wait_until;
+    bool wait_over;
+};
+
+/* tx.c */
+void tx_begin(struct tx *tx, struct core *core, const struct principal *principal,
+              struct gt_str region, struct gt_arena *arena, uint64_t seed);
+void tx_end(struct tx *tx); /* drops what was staged */
+
+/* commit.c: makes the staged writes the next revision; nothing staged is nothing done. */
+void core_commit(struct core *core, struct tx *tx, struct gt_str label, struct gt_str input);
+/* Puts one key into the state, or takes it out, with hash and alarms; e->deleted is a deletion.
+ * Takes over e. Recovery and commit come through here. */
+void core_set(struct core *core, struct omap_entry *e);
+
+/* dirty.c */
+void dirty_init(struct dirty_queue *q);
+void dirty_fini(struct dirty_queue *q);
+void dirty_push(struct dirty_queue *q, const struct controller *c, const char *key);
+struct dirty *dirty_pop(struct dirty_queue *q); /* the caller frees it; NULL: empty */
+
+/* alarm.c */
+/* Looks at a key of the state that changes; alarms' records move in the index by time. */
+void alarm_track(struct core *core, struct gt_str key, struct gt_str old, struct gt_str value);
+/* Moves what is due from the index into the queue. */
+void alarm_fire(struct core *core, int64_t now);
+/* The step (controller, key) begins: its alarm, if due, has done its work. */
+void alarm_consume(struct tx *tx, const char *controller, const char *key);
+
+/* controllers.c */
+const struct controller *core_find_controller(const struct core *core, struct gt_str name);
+void core_queue_all(struct core *core);
+/* Asks every controller's watch about a key that was written. */
+void core_dispatch_watches(struct core *core, const char *key);
+
+void core_snapshot_drop(struct core *core);
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * What an AWS service (ecs, ecr, logs, sts, and the agent protocol) gives to the server: for each
+ * operation of its model the function that does it, and its controllers. Operations without a
+ * function are refused by name in the frame.
+ *
+ * Two planes. A core operation runs on the core thread in a transaction. A data operation runs on
+ * a bulk worker with stores of its own, and sees the core only through data_core_call(), which
+ * runs a small core function in a read or write transaction and waits for its durability.
+ *
+ * `in` and `out` are the generated structs of the operation (struct ecs_run_task_in ...); in the
+ * tables they are void pointers, and the generator makes the typed wrappers.
+ */
+#ifndef GT_CONTROL_CORE_SERVICE_H
+#define GT_CONTROL_CORE_SERVICE_H
+
+#include "control/core/controller.h"
+#include "control/core/tx.h"
+
+struct wire_op;
+
+typedef int core_op_fn(struct tx *tx, const void *in, void *out, struct gt_err *err);
+
+struct data_req; /* one data-plane request: see data.h */
+typedef int data_op_fn(struct data_req *rq, const void *in, void *out, struct gt_err *err);
+
+struct service_op {
+    const struct wire_op *op;
+    core_op_fn *core; /* exactly one of core and data; both NULL: refused by name */
+    data_op_fn *data;
+};
+
+struct service {
+    const char *name; /* as in api/<name>.json */
+    const struct service_op *ops;
+    size_t n_ops;
+    const struct controller *const *controllers; /* NULL-terminated; may be NULL */
+};
+
+#endif

@@ -1,0 +1,200 @@
+/* A call of an AWS API: from the body to the answer. */
+#include "control/server/pages.h"
+#include "control/server/server_priv.h"
+
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
+#include "lib/wire/call.h"
+
+#include <stdio.h>
+
+struct api_req {
+    struct core_request core; /* for operations of the core ... */
+    struct bulk_job job;      /* ... and of the data plane */
+    struct server *s;
+    struct http_req *http;
+    struct gt_arena arena;
+    struct wire_call call;
+    const struct service_op *op;
+    void *in, *out;
+    struct gt_str key_id; /* whose page tokens they are */
+    struct data_req data;
+};
+
+static struct pages pages_of(const struct api_req *r)
+{
+    return (struct pages){.key = r->s->keys.secret, .principal = r->key_id};
+}
+
+static void finish(struct api_req *r, struct gt_err *err)
+{
+    struct http_answer a = HTTP_ANSWER_INIT(200);
+    struct wire_answer w = {0};
+    struct gt_str id = gt_str(http_req_id(r->http));
+    a.body.max = GT_LIMIT_API_ANSWER;
+    if (!err) {
+        struct pages pages = pages_of(r);
+        pages_seal(&pages, r->op->op, r->in, r->out, &r->arena);
+        wire_call_answer(&r->call, r->out, id, &a.body, &w);
+        if (!gt_buf_ok(&a.body)) {
+            struct gt_err large = GT_ERR_INIT;
+            gt_err_set(&large, GT_ERR_INTERNAL, "the answer is larger than %lu bytes",
+                       GT_LIMIT_API_ANSWER);
+            gt_buf_reset(&a.body);
+            wire_call_error(&r->call, &large, id, &a.body, &w);
+        }
+    } else {
+        wire_call_error(&r->call, err, id, &a.body, &w);
+        if (w.status >= 500) {
+            gt_error("%.*s: %s", GT_STR_ARG(r->call.name), err->msg);
+        }
+    }
+    a.status = w.status;
+    a.content_type = w.content_type;
+    if (w.error_type) {
+        http_answer_header(&a, "x-amzn-ErrorType", w.error_type);
+    }
+    http_req_answer(r->http, &a);
+    gt_arena_fini(&r->arena);
+    http_req_unref(r->http);
+    free(r);
+}
+
+static void finish_core(struct http_req *http, void *arg)
+{
+    struct api_req *r = arg;
+    struct core_call *c = &r->core.call;
+    finish(r, c->result < 0 ? &c->err : NULL);
+}
+
+/* On the journal's thread as a rule, which has the next commit to do. */
+static void core_done(struct core_request *c)
+{
+    struct api_req *r = c->owner;
+    http_req_call(r->http, finish_core, r);
+}
+
+static void submit_core(struct api_req *r, const struct principal *p, struct gt_str region)
+{
+    struct gt_err err = GT_ERR_INIT;
+    bool agent = gt_streq(r->call.service->name, "agent");
+    if (agent) {
+        server_hear(r->s, r->http);
+    }
+    r->core = (struct core_request){
+        .call = {.op = r->op,
+                 .in = r->in,
+                 .out = r->out,
+                 .principal = *p,
+                 .region = region,
+                 .arena = &r->arena,
+                 .label = gt_str(
+                     gt_arena_printf(&r->arena, "%s.%s", r->call.service->name, r->call.op->name)),
+                 .input = r->call.input},
+        .class = agent ? CORE_AGENT : CORE_API,
+        .done = core_done,
+        .owner = r,
+    };
+    switch (server_core_submit(r->s, &r->core)) {
+    case CORE_ANSWERED:
+        finish_core(r->http, r);
+        break;
+    case CORE_THROTTLED:
+        gt_err_set(&err, GT_ERR_THROTTLED, "Rate exceeded");
+        finish(r, &err);
+        break;
+    case CORE_PENDING:
+    default:
+        break;
+    }
+}
+
+static void run_data(struct bulk_job *job)
+{
+    struct api_req *r = GT_CONTAINER_OF(job, struct api_req, job);
+    struct gt_err err = GT_ERR_INIT;
+    int result = r->op->data(&r->data, r->in, r->out, &err);
+    finish(r, result < 0 ? &err : NULL);
+}
+
+static int prepare(struct api_req *r, struct principal *p, struct sigv4_auth *auth,
+                   struct gt_err *err)
+{
+    struct server *s = r->s;
+    struct gt_str body = http_req_body(r->http);
+    struct gt_err unrouted = GT_ERR_INIT;
+    struct wire_request wr = {.method = http_req_method_name(r->http),
+                              .path = http_req_path(r->http),
+                              .query = http_req_query(r->http),
+                              .target = http_req_header(r->http, "x-amz-target"),
+                              .content_type = http_req_header(r->http, "content-type"),
+                              .scope_service = server_scope_service(r->http, &r->arena),
+                              .body = body};
+    int routed = wire_route(s->models, s->n_mounted, &wr, &r->arena, &r->call, &unrouted);
+    /* Who calls is looked at first: a stranger learns nothing of what there is. */
+    int result = server_verify(s, r->http, &body, &r->arena,
+                               r->call.service ? r->call.service->signing : NULL, auth, p, err);
+    if (result < 0) {
+        return result;
+    }
+    if (routed < 0) {
+        *err = unrouted;
+        return routed;
+    }
+    const struct mounted *m = server_mounted(s, r->call.service->name);
+    r->op = &m->service->ops[r->call.op->index];
+    if (!r->op->core && !r->op->data) {
+        gt_debug("refused %s.%s: not implemented", r->call.service->name, r->call.op->name);
+        return wire_call_refuse(&r->call, err);
+    }
+    const struct wire_op *op = r->call.op;
+    struct wire_unknown unknown = {0};
+    r->in = gt_arena_alloc(&r->arena, op->in ? op->in->size : 1);
+    r->out = gt_arena_alloc(&r->arena, op->out ? op->out->size : 1);
+    result = wire_call_decode(&r->call, &r->arena, r->in, &unknown, err);
+    if (result == 0 && unknown.count) {
+        gt_info("%s.%s: %zu members that the model does not know were ignored, the first is "
+                "'%.*s'",
+                r->call.service->name, op->name, unknown.count, GT_STR_ARG(unknown.first));
+    }
+    r->key_id = p->key_id;
+    struct pages pages = pages_of(r);
+    return result < 0 ? result : pages_open(&pages, op, r->in, &r->arena, err);
+}
+
+static void on_body(struct http_req *http, void *arg)
+{
+    struct server *s = arg;
+    struct api_req *r = gt_new(struct api_req);
+    struct gt_err err = GT_ERR_INIT;
+    struct principal p = {0};
+    struct sigv4_auth auth = {0};
+    r->s = s;
+    r->http = http_req_ref(http);
+    gt_arena_init(&r->arena, GT_LIMIT_API_ARENA);
+    if (prepare(r, &p, &auth, &err) < 0) {
+        finish(r, &err);
+        return;
+    }
+    if (r->op->core) {
+        submit_core(r, &p, auth.region);
+        return;
+    }
+    r->data = (struct data_req){.s = s,
+                                .m = server_mounted(s, r->call.service->name),
+                                .arena = &r->arena,
+                                .principal = p,
+                                .region = auth.region};
+    r->job.run = run_data;
+    if (server_authorize_data(&p, r->call.op, &err) < 0) {
+        finish(r, &err);
+    } else if (!bulk_submit(s->bulk, &r->job, /* urgent= */ false)) {
+        gt_err_set(&err, GT_ERR_THROTTLED, "Rate exceeded");
+        finish(r, &err);
+    }
+}
+
+void server_api(struct server *s, struct http_req *rq)
+{
+    http_req_collect(rq, GT_LIMIT_API_BODY, on_body, s);
+}

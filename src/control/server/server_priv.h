@@ -1,0 +1,88 @@
+/* What the files of control/server share. */
+#ifndef GT_CONTROL_SERVER_PRIV_H
+#define GT_CONTROL_SERVER_PRIV_H
+
+#include "control/core/data.h"
+#include "control/core/thread.h"
+#include "control/server/bulk.h"
+#include "control/server/keys.h"
+#include "control/server/route.h"
+#include "control/server/server.h"
+#include "lib/http/server.h"
+#include "lib/wire/sigv4.h"
+#include "lib/wire/wire.h"
+
+#include <stdatomic.h>
+
+#define SERVER_MAX_SERVICES 16
+
+/* A service as the server knows it. */
+struct mounted {
+    const struct wire_service *model;
+    const struct service *service;
+    const struct server_route *routes;
+    size_t n_routes;
+    void *store; /* what data_store() gives */
+};
+
+struct server {
+    struct keys keys;
+    struct sigv4_keys *signing_keys;
+    char region[64];
+    struct mounted mounted[SERVER_MAX_SERVICES];
+    const struct wire_service *models[SERVER_MAX_SERVICES];
+    const struct service *services[SERVER_MAX_SERVICES + 1]; /* NULL-terminated */
+    size_t n_mounted;
+
+    struct journal *journal;
+    struct core_thread *core;
+    atomic_uint inside; /* threads that call the core just now; see door.c */
+    atomic_bool closed;
+    struct bulk *bulk;
+    struct http_server *http;
+    struct liveness *liveness;
+    struct housekeeping *housekeeping;
+    struct ecr_store *ecr;
+    struct log_store *logs;
+};
+
+/* One data-plane request: an operation, or the body of a route. */
+struct data_req {
+    struct server *s;
+    const struct mounted *m;
+    struct gt_arena *arena;
+    struct principal principal;
+    struct gt_str region;
+};
+
+struct mounted *server_mounted(struct server *s, const char *service);
+
+/* --- door.c: the way to the core, shut before the core goes. As core_thread_submit() and
+ * core_thread_run(); a shut door is an overload like another. */
+enum core_submitted server_core_submit(struct server *s, struct core_request *rq);
+bool server_core_run(struct server *s, struct core_request *rq);
+/* Waits until nobody is inside. Parked requests are not. */
+void server_core_shut(struct server *s);
+
+/* --- verify.c: who calls. On a network thread. body NULL: the body is still to come. */
+int server_verify(struct server *s, struct http_req *rq, const struct gt_str *body,
+                  struct gt_arena *arena, const char *service, struct sigv4_auth *ret_auth,
+                  struct principal *ret_principal, struct gt_err *err);
+/* Only the credential scope, to route by; empty when there is no signature. */
+struct gt_str server_scope_service(struct http_req *rq, struct gt_arena *arena);
+
+/* --- authorize.c: who may do what. The first policy: root everything, a node what its tasks need.
+ */
+int server_authorize(struct tx *tx, const struct service_op *op, const void *in,
+                     struct gt_err *err);
+int server_authorize_data(const struct principal *p, const struct wire_op *op, struct gt_err *err);
+
+/* A signed call came from a node: a sign of life. */
+void server_hear(struct server *s, struct http_req *rq);
+
+/* --- api.c and routes.c: what becomes of a request */
+void server_api(struct server *s, struct http_req *rq);
+/* false: no route has this path. */
+bool server_route(struct server *s, struct http_req *rq);
+
+#endif

@@ -1,0 +1,44 @@
+#include "control/services/agent/agent.h"
+
+#include "control/services/ecs/names.h"
+#include "control/services/gen/agent_handlers.h"
+
+const struct service *agent_control(void)
+{
+    static struct service s = {.name = "agent", .ops = agent_ops};
+    s.n_ops = n_agent_ops;
+    return &s;
+}
+
+struct gt_str agent_session_node(struct gt_str token)
+{
+    const char *dot = token.n ? memrchr(token.p, '.', token.n) : NULL;
+    return dot ? gt_str_n(token.p, (size_t)(dot - token.p)) : gt_str(NULL);
+}
+
+struct rec_ecs_session *agent_session(struct tx *tx, struct gt_str token, struct gt_err *err)
+{
+    struct gt_str node = agent_session_node(token);
+    const struct principal *who = tx_principal(tx);
+    if (!name_valid(node, ".", 255)) {
+        gt_err_aws(err, GT_ERR_NOT_FOUND, "UnknownNodeException", "the session is none of ours");
+        return NULL;
+    }
+    if (who->kind == PRINCIPAL_NODE && !gt_str_eq(who->name, node)) {
+        gt_err_aws(err, GT_ERR_DENIED, "AccessDeniedException",
+                   "the key belongs to another node than the session");
+        return NULL;
+    }
+    struct rec_ecs_session *s = tx_get(tx, key_session(tx, node), &rec_ecs_session_desc);
+    if (!s) {
+        gt_err_aws(err, GT_ERR_NOT_FOUND, "UnknownNodeException",
+                   "node '" GT_STR_FMT "' is not registered", GT_STR_ARG(node));
+        return NULL;
+    }
+    if (!gt_str_eq(s->token, token)) {
+        gt_err_aws(err, GT_ERR_CONFLICT, "StaleSessionException",
+                   "node '" GT_STR_FMT "' has a newer session", GT_STR_ARG(node));
+        return NULL;
+    }
+    return s;
+}

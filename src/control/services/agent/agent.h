@@ -1,0 +1,32 @@
+/*
+ * The server's side of the agent protocol (api/agent.json): nodes register, ask what they should
+ * run, and report what became of it.
+ *
+ * - RegisterNode opens a session; whoever comes with an older one gets StaleSessionException. It
+ *   also brings a lost node back.
+ * - Poll gives what changed in a node's assignments since a revision, and waits (tx_wait) when
+ *   nothing did; everything when it comes with revision 0 or from before its session.
+ * - Report moves tasks forward, each by its own sequence number; what was reported before is
+ *   accepted and changes nothing. A task that counts as stopped because its node was lost (a
+ *   ghost) frees what it held when its node reports it STOPPED; so must a node that comes back and
+ *   no longer knows the task.
+ * - NodeLost and NodeBack are for the liveness actor inside the server alone.
+ */
+#ifndef GT_CONTROL_AGENT_AGENT_H
+#define GT_CONTROL_AGENT_AGENT_H
+
+#include "control/core/service.h"
+#include "store/record/gen/rec_ecs.h"
+
+#define AGENT_HEARTBEAT_MS 3000
+
+/* Always the same object; it lives as long as the program. */
+const struct service *agent_control(void);
+
+/* The session's record when the token is that of the newest session of a node that the caller may
+ * speak for; NULL with err. */
+struct rec_ecs_session *agent_session(struct tx *tx, struct gt_str token, struct gt_err *err);
+/* The node id inside a session token, for liveness; p NULL: none. */
+struct gt_str agent_session_node(struct gt_str token);
+
+#endif

@@ -1,0 +1,305 @@
+/* RegisterNode, Heartbeat, NodeLost, NodeBack. */
+#include "control/services/agent/agent.h"
+#include "control/services/ecs/cluster.h"
+#include "control/services/ecs/names.h"
+#include "control/services/ecs/task.h"
+#include "control/services/gen/agent_handlers.h"
+#include "lib/base/mem.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static struct rec_ecs_identity *identity(struct tx *tx)
+{
+    char *key = tx_key(tx, "ecs/identity");
+    struct rec_ecs_identity *i = tx_get(tx, key, &rec_ecs_identity_desc);
+    if (!i) {
+        i = gt_arena_new(tx_arena(tx), struct rec_ecs_identity);
+        i->id = gt_str(tx_hex_id(tx, 32));
+        i->epoch = 1;
+        /* Several installations on one machine should not meet in the same subnet. */
+        i->next_subnet = (int64_t)(tx_random(tx) % 256);
+        i->created_at = tx_now(tx);
+        tx_put(tx, key, &rec_ecs_identity_desc, i);
+    }
+    return i;
+}
+
+/* Who it says it is, and whether the caller may say so. */
+static int node_id(struct tx *tx, struct gt_str said, struct gt_str *ret, struct gt_err *err)
+{
+    const struct principal *who = tx_principal(tx);
+    if (who->kind == PRINCIPAL_NODE) {
+        if (said.n && !gt_str_eq(said, who->name)) {
+            return gt_err_aws(err, GT_ERR_DENIED, "AccessDeniedException",
+                              "the key is that of node '" GT_STR_FMT "'", GT_STR_ARG(who->name));
+        }
+        said = who->name;
+    }
+    *ret = said.n ? said : gt_str(tx_hex_id(tx, 32));
+    return name_valid(*ret, "", 255)
+               ? 0
+               : invalid(err, "nodeId must be 1 to 255 letters, digits, '-', '_'.");
+}
+
+static struct rec_ecs_cluster *cluster_for(struct tx *tx, struct gt_str said, struct gt_err *err)
+{
+    struct gt_str name = said.n ? said : GT_STR_LIT("default");
+    char *key = key_cluster(tx, GT_STR_LIT("default"));
+    struct rec_ecs_cluster *c = tx_get(tx, key, &rec_ecs_cluster_desc);
+    if (gt_str_is(name, "default") && c && !gt_str_is(c->status, CLUSTER_ACTIVE)) {
+        c->status = GT_STR_LIT(CLUSTER_ACTIVE); /* as ECS's own agent makes it anew */
+        tx_put(tx, key, &rec_ecs_cluster_desc, c);
+    }
+    return cluster_of(tx, name, err);
+}
+
+/* Whether another node of any cluster has it. */
+static bool subnet_taken(struct tx *tx, struct gt_str subnet, struct gt_str by)
+{
+    struct tx_cursor c = tx_scan(tx, tx_key(tx, "ecs/node/"), NULL);
+    for (const char *key; (key = tx_next(&c));) {
+        struct rec_ecs_node *n = tx_get(tx, key, &rec_ecs_node_desc);
+        if (!gt_str_eq(n->id, by) && gt_str_eq(n->subnet, subnet)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "10.1.2" of "10.1.2.0/24"; false: something else. */
+static bool parse_subnet(struct tx *tx, struct gt_str said, struct gt_str *ret)
+{
+    unsigned a, b, c;
+    int end = 0;
+    char *s = gt_arena_str(tx_arena(tx), said);
+    if (sscanf(s, "%3u.%3u.%3u.0/24%n", &a, &b, &c, &end) != 3 || (size_t)end != said.n ||
+        a > 223 || a == 0 || b > 255 || c > 255) {
+        return false;
+    }
+    *ret = gt_str(gt_arena_printf(tx_arena(tx), "%u.%u.%u", a, b, c));
+    return true;
+}
+
+static int choose_subnet(struct tx *tx, struct gt_str said, struct rec_ecs_node *n,
+                         struct rec_ecs_identity *ident, struct gt_err *err)
+{
+    struct gt_str want = n->subnet;
+    if (said.n && !parse_subnet(tx, said, &want)) {
+        return invalid(err, "subnet '" GT_STR_FMT "' is not of the form a.b.c.0/24",
+                       GT_STR_ARG(said));
+    }
+    if (n->subnet.n && !gt_str_eq(n->subnet, want)) {
+        struct rec_ecs_load *l = tx_get(tx, key_load(tx, n->cluster, n->id), &rec_ecs_load_desc);
+        if (l && (l->running || l->pending)) {
+            want = n->subnet; /* its tasks have addresses in it */
+        }
+    }
+    if (want.n && !subnet_taken(tx, want, n->id)) {
+        n->subnet = want;
+        return 0;
+    }
+    if (said.n) {
+        return invalid(err, "subnet '" GT_STR_FMT "' belongs to another node", GT_STR_ARG(said));
+    }
+    for (int i = 0; i < 256; i++) {
+        int64_t at = (ident->next_subnet + i) % 256;
+        want = gt_str(gt_arena_printf(tx_arena(tx), "10.200.%lld", (long long)at));
+        if (!subnet_taken(tx, want, n->id)) {
+            ident->next_subnet = (at + 1) % 256;
+            tx_put(tx, tx_key(tx, "ecs/identity"), &rec_ecs_identity_desc, ident);
+            n->subnet = want;
+            return 0;
+        }
+    }
+    return gt_err_aws(err, GT_ERR_LIMIT, "LimitExceededException",
+                      "all 256 subnets of 10.200.0.0/16 are in use");
+}
+
+static void take_attributes(struct tx *tx, const struct agent_register_node_in *in,
+                            struct rec_ecs_node *n)
+{
+    size_t count = in->attributes.n;
+    n->attributes.v = gt_arena_array(tx_arena(tx), struct rec_kv, count + 1);
+    n->attributes.n = count;
+    n->zone = (struct gt_str){NULL, 0};
+    for (size_t i = 0; i < count; i++) {
+        n->attributes.v[i] =
+            (struct rec_kv){.key = in->attributes.v[i].name, .value = in->attributes.v[i].value};
+        if (gt_str_is(in->attributes.v[i].name, "ecs.availability-zone")) {
+            n->zone = in->attributes.v[i].value;
+        }
+    }
+    if (!n->zone.n) {
+        n->zone = gt_str(gt_arena_printf(tx_arena(tx), GT_STR_FMT "a", GT_STR_ARG(tx_region(tx))));
+        n->attributes.v[n->attributes.n++] =
+            (struct rec_kv){.key = GT_STR_LIT("ecs.availability-zone"), .value = n->zone};
+    }
+}
+
+static void take_node(struct tx *tx, const struct agent_register_node_in *in,
+                      struct rec_ecs_node *n)
+{
+    n->name = in->name;
+    n->status = GT_STR_LIT("ACTIVE");
+    n->cpu = in->cpu;
+    n->memory = in->memory;
+    n->ports.v = in->ports_reserved.v;
+    n->ports.n = in->ports_reserved.n;
+    n->agent_version = in->version;
+    n->external = in->external;
+    n->lost = false;
+    n->lost_at = 0;
+    n->version++;
+    take_attributes(tx, in, n);
+}
+
+static struct gt_str open_session(struct tx *tx, const struct rec_ecs_node *n, int64_t epoch)
+{
+    struct rec_ecs_session s = {.node = n->id,
+                                .cluster = n->cluster,
+                                .epoch = epoch,
+                                .opened_at = tx_now(tx),
+                                .full_since = (int64_t)tx_revision(tx)};
+    s.token = gt_str(
+        gt_arena_printf(tx_arena(tx), GT_STR_FMT ".%s", GT_STR_ARG(n->id), tx_hex_id(tx, 32)));
+    tx_put(tx, key_session(tx, n->id), &rec_ecs_session_desc, &s);
+    return s.token;
+}
+
+static int find_node(struct tx *tx, struct gt_str id, struct gt_str cluster,
+                     struct rec_ecs_node **ret, struct gt_err *err)
+{
+    struct rec_ecs_session *s = tx_get(tx, key_session(tx, id), &rec_ecs_session_desc);
+    if (s && !gt_str_eq(s->cluster, cluster)) {
+        return invalid(err, "node '" GT_STR_FMT "' is registered in cluster '" GT_STR_FMT "'",
+                       GT_STR_ARG(id), GT_STR_ARG(s->cluster));
+    }
+    *ret = tx_get(tx, key_node(tx, cluster, id), &rec_ecs_node_desc);
+    if (!*ret) {
+        *ret = gt_arena_new(tx_arena(tx), struct rec_ecs_node);
+        (*ret)->id = id;
+        (*ret)->cluster = cluster;
+        (*ret)->registered_at = tx_now(tx);
+        tx_put(tx, key_load(tx, cluster, id), &rec_ecs_load_desc, &(struct rec_ecs_load){0});
+    }
+    return 0;
+}
+
+int agent_register_node(struct tx *tx, const struct agent_register_node_in *in,
+                        struct agent_register_node_out *out, struct gt_err *err)
+{
+    struct rec_ecs_node *n = NULL;
+    struct gt_str id;
+    int r = node_id(tx, in->node_id, &id, err);
+    struct rec_ecs_cluster *cluster = r ? NULL : cluster_for(tx, in->cluster, err);
+    if (!cluster) {
+        return r ? r : -ENOENT;
+    }
+    struct rec_ecs_identity *ident = identity(tx);
+    if (in->cluster_id.n && !gt_str_eq(in->cluster_id, ident->id)) {
+        return invalid(err,
+                       "the node belongs to another installation ('" GT_STR_FMT
+                       "', this is '" GT_STR_FMT "')",
+                       GT_STR_ARG(in->cluster_id), GT_STR_ARG(ident->id));
+    }
+    r = find_node(tx, id, cluster->name, &n, err);
+    if (r < 0) {
+        return r;
+    }
+    take_node(tx, in, n);
+    r = choose_subnet(tx, in->subnet, n, ident, err);
+    if (r < 0) {
+        return r;
+    }
+    tx_put(tx, key_node(tx, n->cluster, n->id), &rec_ecs_node_desc, n);
+    out->session = open_session(tx, n, ident->epoch);
+    out->container_instance_arn = arn_instance(tx, n->cluster, n->id);
+    out->node_id = n->id;
+    out->cluster = n->cluster;
+    out->cluster_id = ident->id;
+    out->subnet = gt_str(gt_arena_printf(tx_arena(tx), GT_STR_FMT ".0/24", GT_STR_ARG(n->subnet)));
+    out->gateway = gt_str(gt_arena_printf(tx_arena(tx), GT_STR_FMT ".1", GT_STR_ARG(n->subnet)));
+    WIRE_SET(out, epoch, ident->epoch);
+    WIRE_SET(out, heartbeat_ms, AGENT_HEARTBEAT_MS);
+    return 0;
+}
+
+int agent_heartbeat(struct tx *tx, const struct agent_heartbeat_in *in,
+                    struct agent_heartbeat_out *out, struct gt_err *err)
+{
+    return agent_session(tx, in->session, err) ? 0 : gt_err_code(err);
+}
+
+static struct rec_ecs_node *internal_node(struct tx *tx, struct gt_str id, struct gt_err *err)
+{
+    if (tx_principal(tx)->kind != PRINCIPAL_INTERNAL) {
+        gt_err_aws(err, GT_ERR_DENIED, "AccessDeniedException", "for the server alone");
+        return NULL;
+    }
+    struct rec_ecs_session *s = tx_get(tx, key_session(tx, id), &rec_ecs_session_desc);
+    struct rec_ecs_node *n =
+        s ? tx_get(tx, key_node(tx, s->cluster, id), &rec_ecs_node_desc) : NULL;
+    if (!n) {
+        gt_err_aws(err, GT_ERR_NOT_FOUND, "UnknownNodeException",
+                   "node '" GT_STR_FMT "' is not registered", GT_STR_ARG(id));
+    }
+    return n;
+}
+
+/* Its tasks count as stopped; what they hold stays reserved until the node says that they are. */
+static int64_t stop_tasks(struct tx *tx, const struct rec_ecs_node *n, struct gt_str reason)
+{
+    int64_t stopped = 0;
+    struct tx_cursor c =
+        tx_scan(tx, tx_key(tx, "ecs/assign/" GT_STR_FMT "/", GT_STR_ARG(n->id)), NULL);
+    for (const char *key; (key = tx_next(&c));) {
+        struct rec_ecs_task *t = task_get(tx, n->cluster, key_tail(key));
+        if (!t || t->last_status == TASK_STOPPED) {
+            continue;
+        }
+        if (!t->stop_code.n) {
+            t->stop_code = GT_STR_LIT("TerminationNotice");
+            t->stopped_reason = reason;
+        }
+        t->disconnected = true;
+        stopped += task_apply(tx, t, TASK_NODE_LOST) == TASK_STOPPED;
+    }
+    return stopped;
+}
+
+int agent_node_lost(struct tx *tx, const struct agent_node_lost_in *in,
+                    struct agent_node_lost_out *out, struct gt_err *err)
+{
+    struct rec_ecs_node *n = internal_node(tx, in->node_id, err);
+    if (!n) {
+        return gt_err_code(err);
+    }
+    if (!n->lost) {
+        n->lost = true;
+        n->lost_at = tx_now(tx);
+        n->version++;
+        tx_put(tx, key_node(tx, n->cluster, n->id), &rec_ecs_node_desc, n);
+    }
+    struct gt_str reason = gt_str(gt_arena_printf(
+        tx_arena(tx), "Host (container instance " GT_STR_FMT ") is lost%s" GT_STR_FMT,
+        GT_STR_ARG(n->id), in->reason.n ? ": " : ".", GT_STR_ARG(in->reason)));
+    WIRE_SET(out, tasks_stopped, stop_tasks(tx, n, reason));
+    return 0;
+}
+
+int agent_node_back(struct tx *tx, const struct agent_node_back_in *in,
+                    struct agent_node_back_out *out, struct gt_err *err)
+{
+    struct rec_ecs_node *n = internal_node(tx, in->node_id, err);
+    if (!n) {
+        return gt_err_code(err);
+    }
+    if (n->lost) {
+        n->lost = false;
+        n->lost_at = 0;
+        n->version++;
+        tx_put(tx, key_node(tx, n->cluster, n->id), &rec_ecs_node_desc, n);
+    }
+    return 0;
+}

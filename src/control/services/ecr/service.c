@@ -1,0 +1,9 @@
+#include "control/services/ecr/ecr.h"
+#include "control/services/gen/ecr_handlers.h"
+
+const struct service *ecr_control(void)
+{
+    static struct service s = {.name = "ecr", .ops = ecr_ops};
+    s.n_ops = n_ecr_ops;
+    return &s;
+}

@@ -1,0 +1,67 @@
+/*
+ * Replica services: a count of tasks that is kept, and how one definition replaces another.
+ *
+ * Operations write what is wanted into the service's record and return; the controller
+ * "ecs-service" looks at the service and its tasks and takes the next step, as often as one of them
+ * changes.
+ */
+#ifndef GT_CONTROL_ECS_SERVICE_H
+#define GT_CONTROL_ECS_SERVICE_H
+
+#include "control/core/controller.h"
+#include "control/services/ecs/task.h"
+#include "lib/wire/gen/ecs.h"
+#include "store/record/gen/rec_ecs.h"
+
+#define SERVICE_ACTIVE "ACTIVE"
+#define SERVICE_DRAINING "DRAINING"
+#define SERVICE_INACTIVE "INACTIVE"
+#define SERVICE_KEPT_MS (3600 * 1000LL) /* how long an inactive one is shown */
+#define SERVICE_EVENTS_MAX 100
+
+enum rollout { ROLLOUT_IN_PROGRESS, ROLLOUT_COMPLETED, ROLLOUT_FAILED };
+
+/* NULL: no such service. `said`: a name or an ARN. */
+struct rec_ecs_service *service_of(struct tx *tx, struct gt_str cluster, struct gt_str said);
+void service_put(struct tx *tx, struct rec_ecs_service *s);
+
+/* The deployment that is to be: there is always one. */
+struct rec_ecs_deployment *service_primary(struct rec_ecs_service *s);
+/* A new primary one; the old becomes ACTIVE. Uses the service's definition, subnets, count. */
+void service_deploy(struct tx *tx, struct rec_ecs_service *s);
+void deployment_rollout(struct rec_ecs_deployment *d, enum rollout state, struct tx *tx);
+
+/* The group that a service's tasks are in: "service:<name>". */
+struct gt_str service_group(struct tx *tx, struct gt_str name);
+/* Its tasks whose last status is not STOPPED. In the arena. */
+struct rec_ecs_task **service_tasks(struct tx *tx, const struct rec_ecs_service *s, size_t *ret_n);
+
+/* Adds "(service NAME) <text>" to its events. */
+void service_event(struct tx *tx, const struct rec_ecs_service *s, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+void service_show(struct tx *tx, struct rec_ecs_service *s, bool with_tags,
+                  struct ecs_service *out);
+
+/*
+ * How many tasks to start and stop next; pure. Counts are of tasks that are wanted RUNNING.
+ */
+struct plan_in {
+    int64_t desired, min_percent, max_percent;
+    int64_t new_running, new_pending; /* of the primary deployment */
+    int64_t old_running, old_pending; /* of the others */
+};
+struct plan {
+    int64_t start;    /* of the primary deployment */
+    int64_t stop_new; /* surplus of the primary one */
+    int64_t stop_old; /* pending ones first */
+    bool stuck;       /* the percentages let nothing happen */
+};
+struct plan service_plan(const struct plan_in *in);
+
+/* How long to wait before the next start after so many failures in a row, in ms. */
+int64_t service_backoff(int64_t failures);
+
+extern const struct controller service_controller;
+
+#endif

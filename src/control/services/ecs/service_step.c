@@ -1,0 +1,453 @@
+/*
+ * The controller of services. One step: take note of tasks that ended, replace unhealthy ones, plan
+ * (service_plan), stop, start, and say what there is to say. Everything is read from the state as
+ * it is; what must be remembered (failures in a row, what was said last) is in the record.
+ */
+#include "control/services/ecs/cluster.h"
+#include "control/services/ecs/launch.h"
+#include "control/services/ecs/names.h"
+#include "control/services/ecs/service.h"
+#include "control/services/ecs/taskdef.h"
+#include "lib/base/buf.h"
+#include "lib/base/mem.h"
+
+#include <stdio.h>
+
+enum { STARTS_A_STEP = 50 };
+#define EARLY_MS 10000                /* a task that ends sooner did not start properly */
+#define REPEAT_MS (6 * 3600 * 1000LL) /* the same event is said again after this */
+#define IMPAIRED_AFTER 3
+
+struct view {
+    struct tx *tx;
+    struct rec_ecs_service *s;
+    struct rec_ecs_deployment *primary;
+    struct rec_ecs_task **tasks;
+    size_t n;
+    struct plan_in counts;
+    int64_t stopping; /* wanted STOPPED and not there yet */
+    bool changed;     /* the record is to be written */
+};
+
+static bool wanted(const struct rec_ecs_task *t)
+{
+    return t->desired_status == TASK_RUNNING && t->last_status != TASK_STOPPED;
+}
+
+static bool of_primary(const struct view *v, const struct rec_ecs_task *t)
+{
+    return gt_str_eq(t->deployment, v->primary->id);
+}
+
+static void count(struct view *v)
+{
+    v->counts = (struct plan_in){.desired = v->s->desired,
+                                 .min_percent = v->s->min_percent,
+                                 .max_percent = v->s->max_percent};
+    v->stopping = 0;
+    for (size_t i = 0; i < v->n; i++) {
+        const struct rec_ecs_task *t = v->tasks[i];
+        bool fresh = of_primary(v, t), running = t->last_status == TASK_RUNNING;
+        if (!wanted(t) || t->last_status > TASK_RUNNING) {
+            v->stopping += t->last_status != TASK_STOPPED;
+        } else if (fresh) {
+            v->counts.new_running += running;
+            v->counts.new_pending += !running;
+        } else {
+            v->counts.old_running += running;
+            v->counts.old_pending += !running;
+        }
+    }
+}
+
+static void note_failure(struct view *v, const struct rec_ecs_task *t)
+{
+    for (size_t i = 0; i < v->s->deployments.n; i++) {
+        struct rec_ecs_deployment *d = &v->s->deployments.v[i];
+        if (gt_str_eq(d->id, t->deployment) && !t->started_at) {
+            d->failed++;
+        }
+    }
+    if (!of_primary(v, t)) {
+        return;
+    }
+    v->s->failures++;
+    v->s->next_start_at = tx_now(v->tx) + service_backoff(v->s->failures);
+    if (v->s->failures >= IMPAIRED_AFTER && !v->s->impaired) {
+        v->s->impaired = true;
+        service_event(v->tx, v->s, "is unable to consistently start tasks successfully.");
+    }
+}
+
+/* Tasks that ended since the last step. Those that someone stopped are no failures. */
+static void note_ended(struct view *v)
+{
+    struct tx *tx = v->tx;
+    struct tx_cursor c = tx_scan(tx, key_done(tx, v->s->cluster, v->s->name, gt_str("")), NULL);
+    for (const char *key; (key = tx_next(&c));) {
+        struct rec_ecs_task *t = task_get(tx, v->s->cluster, key_tail(key));
+        tx_delete(tx, key);
+        v->changed = true;
+        v->s->steady = false;
+        if (!t || gt_str_is(t->stop_code, "ServiceSchedulerInitiated") ||
+            gt_str_is(t->stop_code, "UserInitiated") ||
+            gt_str_is(t->stop_code, "TerminationNotice")) {
+            continue;
+        }
+        if (!t->started_at || t->stopped_at - t->started_at < EARLY_MS) {
+            note_failure(v, t);
+        } else if (of_primary(v, t)) {
+            v->s->failures = 0;
+        }
+    }
+}
+
+/* The first node that resolves an image's tag pins it for the deployment. */
+static void note_digests(struct view *v)
+{
+    for (size_t i = 0; i < v->n; i++) {
+        const struct rec_ecs_task *t = v->tasks[i];
+        for (size_t k = 0; of_primary(v, t) && k < t->containers.n; k++) {
+            const struct rec_ecs_container *c = &t->containers.v[k];
+            struct rec_kv pin = {.key = c->name, .value = c->image_digest};
+            bool known = false;
+            for (size_t p = 0; p < v->primary->pins.n; p++) {
+                known = known || gt_str_eq(v->primary->pins.v[p].key, c->name);
+            }
+            if (c->image_digest.n && !known) {
+                tags_merge(v->tx, &v->primary->pins, &(struct rec_kv_list){.v = &pin, .n = 1});
+                v->changed = true;
+            }
+        }
+    }
+}
+
+static void replace_unhealthy(struct view *v)
+{
+    for (size_t i = 0; i < v->n; i++) {
+        struct rec_ecs_task *t = v->tasks[i];
+        if (wanted(t) && gt_str_is(t->health, "UNHEALTHY")) {
+            service_event(v->tx, v->s, "(task " GT_STR_FMT ") failed container health checks.",
+                          GT_STR_ARG(t->id));
+            task_stop(v->tx, t, "ServiceSchedulerInitiated",
+                      GT_STR_LIT("Task failed container health checks"));
+            v->s->steady = false;
+            v->changed = true;
+        }
+    }
+}
+
+/* The node (then the newest task) that has most of the service's tasks loses one first; what does
+ * not run yet goes before all. */
+static struct rec_ecs_task *pick_to_stop(const struct view *v, bool fresh)
+{
+    struct rec_ecs_task *best = NULL;
+    int64_t best_rank = -1;
+    for (size_t i = 0; i < v->n; i++) {
+        struct rec_ecs_task *t = v->tasks[i];
+        if (!wanted(t) || of_primary(v, t) != fresh) {
+            continue;
+        }
+        int64_t rank = t->last_status < TASK_RUNNING ? 1 << 20 : 0;
+        for (size_t k = 0; k < v->n; k++) {
+            rank += wanted(v->tasks[k]) && gt_str_eq(v->tasks[k]->node, t->node);
+        }
+        if (rank > best_rank || (rank == best_rank && t->created_at > best->created_at)) {
+            best = t;
+            best_rank = rank;
+        }
+    }
+    return best;
+}
+
+static int64_t stop_some(struct view *v, bool fresh, int64_t n, struct gt_buf *said)
+{
+    int64_t done = 0;
+    for (; done < n; done++) {
+        struct rec_ecs_task *t = pick_to_stop(v, fresh);
+        if (!t) {
+            break;
+        }
+        task_stop(v->tx, t, "ServiceSchedulerInitiated",
+                  gt_str(gt_arena_printf(
+                      tx_arena(v->tx), "Scaling activity initiated by (deployment " GT_STR_FMT ")",
+                      GT_STR_ARG(v->primary->id))));
+        gt_buf_printf(said, " (task " GT_STR_FMT ")", GT_STR_ARG(t->id));
+    }
+    return done;
+}
+
+static void stop(struct view *v, const struct plan *plan)
+{
+    gt_auto_buf struct gt_buf said = GT_BUF_INIT(3500);
+    int64_t n = stop_some(v, /* fresh= */ true, plan->stop_new, &said);
+    n += stop_some(v, /* fresh= */ false, plan->stop_old, &said);
+    if (n) {
+        service_event(v->tx, v->s, "has stopped %lld running tasks:%s.", (long long)n, said.p);
+        v->s->steady = false;
+        v->changed = true;
+    }
+}
+
+/* The node that came nearest: the one whose refusal is the last of the checks. */
+static char *why_not(struct tx *tx, const struct place *p, const enum sched_refusal *why)
+{
+    size_t best = p->n;
+    for (size_t i = 0; i < p->n; i++) {
+        if (why[i] != SCHED_FITS && (best == p->n || why[i] > why[best])) {
+            best = i;
+        }
+    }
+    const char *said = "was unable to place a task because no container instance met all of its "
+                       "requirements.";
+    if (best == p->n) {
+        return gt_arena_printf(tx_arena(tx),
+                               "%s Reason: No Container Instances were found in "
+                               "your cluster.",
+                               said);
+    }
+    return gt_arena_printf(tx_arena(tx),
+                           "%s The closest matching (container-instance " GT_STR_FMT ") %s", said,
+                           GT_STR_ARG(p->recs[best]->id), sched_refusal_text(why[best]));
+}
+
+static void say_unplaced(struct view *v, const struct place *p, const enum sched_refusal *why)
+{
+    struct rec_ecs_service *s = v->s;
+    struct gt_str text = gt_str(why_not(v->tx, p, why));
+    tx_mark(v->tx, key_waiting(v->tx, s->cluster, s->name));
+    if (gt_str_eq(s->unplaced_reason, text) && tx_now(v->tx) - s->unplaced_at < REPEAT_MS) {
+        return;
+    }
+    s->unplaced_reason = text;
+    s->unplaced_at = tx_now(v->tx);
+    s->steady = false;
+    v->changed = true;
+    service_event(v->tx, s, "%s", text.p);
+}
+
+static bool ask_for(struct view *v, struct task_ask *ask, struct sched_request *rq)
+{
+    struct rec_ecs_service *s = v->s;
+    struct tx *tx = v->tx;
+    const struct rec_ecs_taskdef *def =
+        tx_get(tx, key_taskdef(tx, s->family, s->revision), &rec_ecs_taskdef_desc);
+    if (!def) {
+        return false;
+    }
+    *ask = (struct task_ask){.def = def,
+                             .cluster = s->cluster,
+                             .launch_type = s->launch_type,
+                             .group = service_group(tx, s->name),
+                             .started_by = v->primary->id,
+                             .service = s->name,
+                             .deployment = v->primary->id,
+                             .pins = v->primary->pins};
+    if (s->subnets.n) {
+        ask->subnet = s->subnets.v[0];
+    }
+    if (gt_str_is(s->propagate_tags, "TASK_DEFINITION")) {
+        ask->tags = def->tags;
+    } else if (gt_str_is(s->propagate_tags, "SERVICE")) {
+        ask->tags = s->tags;
+    }
+    if (s->managed_tags) {
+        launch_managed_tags(tx, s->cluster, s->name, &ask->tags);
+    }
+    *rq = task_request(tx, ask);
+    return launch_placement(tx, &s->placement_constraints, &s->placement_strategy, rq, NULL) == 0;
+}
+
+static void start(struct view *v, int64_t n)
+{
+    struct tx *tx = v->tx;
+    struct task_ask ask;
+    struct sched_request rq;
+    if (n <= 0 || !ask_for(v, &ask, &rq)) {
+        return;
+    }
+    struct place *p = place_open(tx, v->s->cluster, ask.group, ask.launch_type);
+    enum sched_refusal *why = gt_arena_array(tx_arena(tx), enum sched_refusal, p->n + 1);
+    gt_auto_buf struct gt_buf said = GT_BUF_INIT(3500);
+    int64_t done = 0;
+    for (; done < n; done++) {
+        int at = sched_place(p->nodes, p->n, &rq, &p->rng, why);
+        if (at < 0) {
+            say_unplaced(v, p, why);
+            break;
+        }
+        struct rec_ecs_task *t = task_start(p, at, &ask, &rq);
+        gt_buf_printf(&said, " (task " GT_STR_FMT ")", GT_STR_ARG(t->id));
+    }
+    place_close(p);
+    if (done == n && v->s->unplaced_reason.n) {
+        v->s->unplaced_reason = (struct gt_str){NULL, 0};
+        v->changed = true;
+        tx_delete(tx, key_waiting(tx, v->s->cluster, v->s->name));
+    }
+    if (done) {
+        service_event(tx, v->s, "has started %lld tasks:%s.", (long long)done, said.p);
+        v->s->steady = false;
+        v->changed = true;
+    }
+}
+
+static void say_stuck(struct view *v, bool stuck)
+{
+    if (stuck == v->s->stuck) {
+        return;
+    }
+    v->s->stuck = stuck;
+    v->changed = true;
+    if (stuck) {
+        service_event(v->tx, v->s,
+                      "was unable to stop or start tasks during a deployment because of the "
+                      "service deployment configuration. Update the minimumHealthyPercent or "
+                      "maximumPercent value and try again.");
+    }
+}
+
+/* Old deployments without tasks go; the primary one is complete when it alone has what is wanted.
+ */
+static void settle(struct view *v)
+{
+    struct rec_ecs_service *s = v->s;
+    size_t kept = 0;
+    for (size_t i = 0; i < s->deployments.n; i++) {
+        struct rec_ecs_deployment *d = &s->deployments.v[i];
+        bool has_tasks = d->primary;
+        for (size_t k = 0; k < v->n && !has_tasks; k++) {
+            has_tasks = v->tasks[k]->last_status != TASK_STOPPED &&
+                        gt_str_eq(v->tasks[k]->deployment, d->id);
+        }
+        if (has_tasks) {
+            s->deployments.v[kept++] = *d;
+        } else {
+            v->changed = true;
+        }
+    }
+    s->deployments.n = kept;
+    v->primary = service_primary(s);
+    bool full = v->counts.new_running == s->desired && v->counts.new_pending == 0;
+    if (!full || kept > 1 || v->stopping) {
+        return;
+    }
+    if (gt_str_is(v->primary->rollout_state, "IN_PROGRESS")) {
+        deployment_rollout(v->primary, ROLLOUT_COMPLETED, v->tx);
+        v->changed = true;
+        service_event(v->tx, s, "(deployment " GT_STR_FMT ") deployment completed.",
+                      GT_STR_ARG(v->primary->id));
+    }
+    if (!s->steady && gt_str_is(s->status, SERVICE_ACTIVE)) {
+        s->steady = true;
+        v->changed = true;
+        service_event(v->tx, s, "has reached a steady state.");
+    }
+}
+
+static enum step_result end(struct view *v, const char *key)
+{
+    struct rec_ecs_service *s = v->s;
+    if (gt_str_is(s->status, SERVICE_DRAINING) && v->n == 0) {
+        s->status = GT_STR_LIT(SERVICE_INACTIVE);
+        s->inactive_at = tx_now(v->tx);
+        s->deployments.n = 0;
+        tx_delete(v->tx, key_waiting(v->tx, s->cluster, s->name));
+        tx_alarm_set(v->tx, service_controller.name, key, s->inactive_at + SERVICE_KEPT_MS);
+        service_put(v->tx, s);
+    }
+    return STEP_DONE;
+}
+
+static enum step_result forget(struct tx *tx, const char *key, struct rec_ecs_service *s)
+{
+    int64_t when = s->inactive_at + SERVICE_KEPT_MS;
+    if (tx_now(tx) < when) {
+        tx_alarm_set(tx, service_controller.name, key, when);
+        return STEP_DONE;
+    }
+    tx_delete(tx, key_events(tx, s->cluster, s->name));
+    tx_delete(tx, key);
+    return STEP_DONE;
+}
+
+static enum step_result step(struct tx *tx, const char *key)
+{
+    struct rec_ecs_service *s = tx_get(tx, key, &rec_ecs_service_desc);
+    if (!s) {
+        return STEP_DONE;
+    }
+    if (gt_str_is(s->status, SERVICE_INACTIVE)) {
+        return forget(tx, key, s);
+    }
+    struct view v = {.tx = tx, .s = s, .primary = service_primary(s)};
+    v.tasks = service_tasks(tx, s, &v.n);
+    note_ended(&v);
+    note_digests(&v);
+    replace_unhealthy(&v);
+    count(&v);
+    struct plan plan = service_plan(&v.counts);
+    stop(&v, &plan);
+    bool throttled = plan.start && s->next_start_at > tx_now(tx);
+    if (throttled) {
+        tx_alarm_set(tx, service_controller.name, key, s->next_start_at);
+    } else {
+        start(&v, GT_MIN(plan.start, (int64_t)STARTS_A_STEP));
+    }
+    say_stuck(&v, plan.stuck);
+    if (!plan.start && !plan.stop_new && !plan.stop_old) {
+        settle(&v);
+    }
+    if (v.changed) {
+        service_put(tx, s);
+    }
+    if (gt_str_is(s->status, SERVICE_DRAINING)) {
+        return end(&v, key);
+    }
+    return !throttled && plan.start > STARTS_A_STEP ? STEP_AGAIN : STEP_DONE;
+}
+
+/* What comes after "<account>/<region>/". */
+static const char *rest_of(const char *key)
+{
+    const char *slash = strchr(key, '/');
+    slash = slash ? strchr(slash + 1, '/') : NULL;
+    return slash ? slash + 1 : "";
+}
+
+static bool begins(const char *s, const char *prefix)
+{
+    return strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+/* Room may have come: whoever waits for it in this cluster tries again. */
+static void wake_waiting(struct tx *tx, const char *cluster,
+                         void (*emit)(void *arg, const char *key), void *arg)
+{
+    size_t n = strcspn(cluster, "/");
+    struct gt_str c = gt_str_n(cluster, n);
+    struct tx_cursor cur =
+        tx_scan(tx, tx_key(tx, "ecs/waiting/" GT_STR_FMT "/", GT_STR_ARG(c)), NULL);
+    for (const char *key; (key = tx_next(&cur));) {
+        emit(arg, key_service(tx, c, key_tail(key)));
+    }
+}
+
+static void watch(struct tx *tx, const char *changed, void (*emit)(void *arg, const char *key),
+                  void *arg)
+{
+    const char *rest = rest_of(changed);
+    if (begins(rest, "ecs/service/")) {
+        emit(arg, changed);
+    } else if (begins(rest, "ecs/task/")) {
+        struct rec_ecs_task *t = tx_get(tx, changed, &rec_ecs_task_desc);
+        if (t && t->service.n) {
+            emit(arg, key_service(tx, t->cluster, t->service));
+        }
+    } else if (begins(rest, "ecs/load/") || begins(rest, "ecs/node/")) {
+        wake_waiting(tx, rest + strlen("ecs/load/"), emit, arg);
+    }
+}
+
+const struct controller service_controller = {
+    .name = "ecs-service", .watch = watch, .all = "ecs/service/", .step = step};

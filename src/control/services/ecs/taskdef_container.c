@@ -1,0 +1,282 @@
+/* What is checked about one container definition by itself. */
+#include "control/services/ecs/cluster.h"
+#include "control/services/ecs/names.h"
+#include "control/services/ecs/taskdef.h"
+#include "lib/base/mem.h"
+
+#include <strings.h>
+
+#define NAME(c) GT_STR_ARG((c)->name)
+
+static int unsupported(const struct ecs_container_definition *c, const char *field,
+                       struct gt_err *err)
+{
+    return refused(err, "Invalid setting for container '" GT_STR_FMT "'. '%s' is not supported.",
+                   NAME(c), field);
+}
+
+int taskdef_check_unsupported(const struct ecs_container_definition *c, struct gt_err *err)
+{
+    const struct {
+        bool said;
+        const char *field;
+    } fields[] = {
+        {c->repository_credentials != NULL, "repositoryCredentials"},
+        {c->links.n > 0, "links"},
+        {c->environment_files.n > 0, "environmentFiles"},
+        {c->volumes_from.n > 0, "volumesFrom"},
+        {c->secrets.n > 0, "secrets"},
+        {c->hostname.n > 0, "hostname"},
+        {c->disable_networking, "disableNetworking"},
+        {c->dns_servers.n > 0, "dnsServers"},
+        {c->dns_search_domains.n > 0, "dnsSearchDomains"},
+        {c->extra_hosts.n > 0, "extraHosts"},
+        {c->docker_security_options.n > 0, "dockerSecurityOptions"},
+        {c->interactive, "interactive"},
+        {c->pseudo_terminal, "pseudoTerminal"},
+        {c->docker_labels.n > 0, "dockerLabels"},
+        {c->system_controls.n > 0, "systemControls"},
+        {c->resource_requirements.n > 0, "resourceRequirements"},
+        {c->firelens_configuration != NULL, "firelensConfiguration"},
+    };
+    for (size_t i = 0; i < GT_ARRAY_LEN(fields); i++) {
+        if (fields[i].said) {
+            return unsupported(c, fields[i].field, err);
+        }
+    }
+    return 0;
+}
+
+static int check_memory(const struct ecs_container_definition *c, struct gt_err *err)
+{
+    if (c->has_cpu && c->cpu < 0) {
+        return refused(err, "Invalid 'cpu' setting for container '" GT_STR_FMT "'.", NAME(c));
+    }
+    if ((c->has_memory && c->memory < TASK_MEMORY_MIN) ||
+        (c->has_memory_reservation && c->memory_reservation < TASK_MEMORY_MIN)) {
+        return refused(
+            err, "Invalid setting for container '" GT_STR_FMT "'. '%s' must be at least %d MiB.",
+            NAME(c), c->has_memory && c->memory < TASK_MEMORY_MIN ? "memory" : "memoryReservation",
+            TASK_MEMORY_MIN);
+    }
+    if (c->has_memory && c->has_memory_reservation && c->memory_reservation > c->memory) {
+        return refused(err,
+                       "Invalid setting for container '" GT_STR_FMT
+                       "'. 'memoryReservation' must not be greater than 'memory'.",
+                       NAME(c));
+    }
+    return 0;
+}
+
+static int check_ports(const struct ecs_container_definition *c, struct gt_err *err)
+{
+    for (size_t i = 0; i < c->port_mappings.n; i++) {
+        const struct ecs_port_mapping *p = &c->port_mappings.v[i];
+        if (!p->has_container_port || p->container_port < 1 || p->container_port > 65535) {
+            return refused(err,
+                           "Invalid 'containerPort' setting for container '" GT_STR_FMT
+                           "'. It must be between 1 and 65535.",
+                           NAME(c));
+        }
+        if (p->has_host_port && (p->host_port < 0 || p->host_port > 65535)) {
+            return refused(err,
+                           "Invalid 'hostPort' setting for container '" GT_STR_FMT
+                           "'. It must be between 0 and 65535.",
+                           NAME(c));
+        }
+        if (p->protocol.p && !gt_str_is(p->protocol, "tcp") && !gt_str_is(p->protocol, "udp")) {
+            return refused(err, "Invalid 'protocol' setting for container '" GT_STR_FMT "'.",
+                           NAME(c));
+        }
+    }
+    return 0;
+}
+
+static int check_log(const struct ecs_container_definition *c, struct gt_err *err)
+{
+    static const char *const known[] = {
+        "awslogs-group",        "awslogs-region", "awslogs-stream-prefix",
+        "awslogs-create-group", "mode",           "max-buffer-size"};
+    const struct ecs_log_configuration *l = c->log_configuration;
+    if (!l) {
+        return 0;
+    }
+    if (!gt_str_is(l->log_driver, "awslogs")) {
+        return refused(err,
+                       "Invalid setting for container '" GT_STR_FMT "'. Log driver '" GT_STR_FMT
+                       "' is not supported: 'awslogs' is.",
+                       NAME(c), GT_STR_ARG(l->log_driver));
+    }
+    if (l->secret_options.n) {
+        return unsupported(c, "logConfiguration.secretOptions", err);
+    }
+    bool group = false;
+    for (size_t i = 0; i < l->options.n; i++) {
+        bool ok = false;
+        for (size_t k = 0; k < GT_ARRAY_LEN(known); k++) {
+            ok = ok || gt_str_is(l->options.v[i].key, known[k]);
+        }
+        if (!ok) {
+            return refused(err,
+                           "Log driver awslogs option '" GT_STR_FMT
+                           "' is not supported (container '" GT_STR_FMT "').",
+                           GT_STR_ARG(l->options.v[i].key), NAME(c));
+        }
+        group =
+            group || (gt_str_is(l->options.v[i].key, "awslogs-group") && l->options.v[i].value.n);
+    }
+    return group ? 0
+                 : refused(err,
+                           "Log driver awslogs requires options: awslogs-group (container "
+                           "'" GT_STR_FMT "').",
+                           NAME(c));
+}
+
+static int between(const struct ecs_container_definition *c, const char *field, bool has, int64_t v,
+                   int64_t min, int64_t max, struct gt_err *err)
+{
+    if (!has || (v >= min && v <= max)) {
+        return 0;
+    }
+    return refused(err,
+                   "Invalid '%s' setting for container '" GT_STR_FMT
+                   "'. It must be between %lld and %lld.",
+                   field, NAME(c), (long long)min, (long long)max);
+}
+
+static int check_health(const struct ecs_container_definition *c, struct gt_err *err)
+{
+    const struct ecs_health_check *h = c->health_check;
+    if (!h) {
+        return 0;
+    }
+    if (h->command.n == 0 ||
+        (!gt_str_is(h->command.v[0], "CMD") && !gt_str_is(h->command.v[0], "CMD-SHELL") &&
+         !(gt_str_is(h->command.v[0], "NONE") && h->command.n == 1))) {
+        return refused(err,
+                       "Invalid 'healthCheck.command' setting for container '" GT_STR_FMT
+                       "'. It must begin with CMD or CMD-SHELL.",
+                       NAME(c));
+    }
+    int r = between(c, "healthCheck.interval", h->has_interval, h->interval, 5, 300, err);
+    r = r ? r : between(c, "healthCheck.timeout", h->has_timeout, h->timeout, 2, 60, err);
+    r = r ? r : between(c, "healthCheck.retries", h->has_retries, h->retries, 1, 10, err);
+    return r ? r
+             : between(c, "healthCheck.startPeriod", h->has_start_period, h->start_period, 0, 300,
+                       err);
+}
+
+static bool capability_known(struct gt_str s)
+{
+    static const char *const known[] = {
+        "ALL",        "AUDIT_CONTROL",   "AUDIT_WRITE",      "BLOCK_SUSPEND",
+        "CHOWN",      "DAC_OVERRIDE",    "DAC_READ_SEARCH",  "FOWNER",
+        "FSETID",     "IPC_LOCK",        "IPC_OWNER",        "KILL",
+        "LEASE",      "LINUX_IMMUTABLE", "MAC_ADMIN",        "MAC_OVERRIDE",
+        "MKNOD",      "NET_ADMIN",       "NET_BIND_SERVICE", "NET_BROADCAST",
+        "NET_RAW",    "SETFCAP",         "SETGID",           "SETPCAP",
+        "SETUID",     "SYS_ADMIN",       "SYS_BOOT",         "SYS_CHROOT",
+        "SYS_MODULE", "SYS_NICE",        "SYS_PACCT",        "SYS_PTRACE",
+        "SYS_RAWIO",  "SYS_RESOURCE",    "SYS_TIME",         "SYS_TTY_CONFIG",
+        "SYSLOG",     "WAKE_ALARM"};
+    for (size_t i = 0; i < GT_ARRAY_LEN(known); i++) {
+        if (gt_str_is(s, known[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int check_capabilities(const struct ecs_container_definition *c,
+                              const struct wire_str_list *l, struct gt_err *err)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        if (!capability_known(l->v[i])) {
+            return refused(err,
+                           "Invalid setting for container '" GT_STR_FMT
+                           "'. Unknown capability '" GT_STR_FMT "'.",
+                           NAME(c), GT_STR_ARG(l->v[i]));
+        }
+    }
+    return 0;
+}
+
+static int check_linux(const struct ecs_container_definition *c, struct gt_err *err)
+{
+    const struct ecs_linux_parameters *l = c->linux_parameters;
+    if (!l) {
+        return 0;
+    }
+    if (l->devices.n || l->has_max_swap || l->has_swappiness) {
+        return unsupported(c,
+                           l->devices.n      ? "linuxParameters.devices"
+                           : l->has_max_swap ? "linuxParameters.maxSwap"
+                                             : "linuxParameters.swappiness",
+                           err);
+    }
+    for (size_t i = 0; i < l->tmpfs.n; i++) {
+        if (l->tmpfs.v[i].container_path.n == 0 || l->tmpfs.v[i].container_path.p[0] != '/' ||
+            l->tmpfs.v[i].size < 1) {
+            return refused(err,
+                           "Invalid 'linuxParameters.tmpfs' setting for container "
+                           "'" GT_STR_FMT "'.",
+                           NAME(c));
+        }
+    }
+    int r = between(c, "linuxParameters.sharedMemorySize", l->has_shared_memory_size,
+                    l->shared_memory_size, 1, 1 << 20, err);
+    if (r == 0 && l->capabilities) {
+        r = check_capabilities(c, &l->capabilities->add, err);
+        r = r ? r : check_capabilities(c, &l->capabilities->drop, err);
+    }
+    return r;
+}
+
+static int check_rest(const struct ecs_container_definition *c, struct gt_err *err)
+{
+    for (size_t i = 0; i < c->ulimits.n; i++) {
+        if (c->ulimits.v[i].soft_limit > c->ulimits.v[i].hard_limit &&
+            c->ulimits.v[i].hard_limit >= 0) {
+            return refused(err,
+                           "Invalid 'ulimits' setting for container '" GT_STR_FMT
+                           "'. The soft limit must not be greater than the hard limit.",
+                           NAME(c));
+        }
+    }
+    for (size_t i = 0; i < c->environment.n; i++) {
+        struct gt_str k = c->environment.v[i].name;
+        if (!k.n || memchr(k.p, '=', k.n) || memchr(k.p, 0, k.n)) {
+            return refused(err, "Invalid 'environment' setting for container '" GT_STR_FMT "'.",
+                           NAME(c));
+        }
+    }
+    if (c->working_directory.n && c->working_directory.p[0] != '/') {
+        return refused(err, "Invalid 'workingDirectory' setting for container '" GT_STR_FMT "'.",
+                       NAME(c));
+    }
+    int r = between(c, "startTimeout", c->has_start_timeout, c->start_timeout, 0, 86400, err);
+    return r ? r : between(c, "stopTimeout", c->has_stop_timeout, c->stop_timeout, 0, 86400, err);
+}
+
+int taskdef_check_container(struct tx *tx, struct ecs_container_definition *c, struct gt_err *err)
+{
+    if (!c->name.n) {
+        return refused(err, "Container.name should not be null or empty.");
+    }
+    if (!name_valid(c->name, "", 255)) {
+        return refused(err, "Container.name contains invalid characters.");
+    }
+    if (!c->image.n) {
+        return refused(err, "Container.image should not be null or empty.");
+    }
+    if (c->image.n > 2048 || memchr(c->image.p, ' ', c->image.n)) {
+        return refused(err, "Container.image contains invalid characters.");
+    }
+    int r = taskdef_check_unsupported(c, err);
+    r = r ? r : check_memory(c, err);
+    r = r ? r : check_ports(c, err);
+    r = r ? r : check_log(c, err);
+    r = r ? r : check_health(c, err);
+    r = r ? r : check_linux(c, err);
+    return r ? r : check_rest(c, err);
+}

@@ -1,0 +1,9 @@
+/* STS: GetCallerIdentity. */
+#ifndef GT_CONTROL_SERVICES_STS_STS_H
+#define GT_CONTROL_SERVICES_STS_STS_H
+
+#include "control/core/service.h"
+
+const struct service *sts_control(void);
+
+#endif

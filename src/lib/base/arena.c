@@ -1,0 +1,111 @@
+#include "lib/base/arena.h"
+
+#include "lib/base/mem.h"
+
+#include <stdint.h>
+#include <stdio.h>
+
+struct gt_arena_chunk {
+    struct gt_arena_chunk *next;
+    size_t used, size;
+    _Alignas(16) char data[];
+};
+
+enum { FIRST_CHUNK = 4096, LARGEST_CHUNK = 256 * 1024 };
+
+void gt_arena_init(struct gt_arena *a, size_t cap)
+{
+    *a = (struct gt_arena){.cap = cap};
+}
+
+static void free_from(struct gt_arena_chunk *c)
+{
+    while (c) {
+        struct gt_arena_chunk *next = c->next;
+        free(c);
+        c = next;
+    }
+}
+
+void gt_arena_fini(struct gt_arena *a)
+{
+    free_from(a->chunk);
+    a->chunk = NULL;
+    a->used = 0;
+}
+
+void gt_arena_reset(struct gt_arena *a)
+{
+    if (a->chunk) {
+        free_from(a->chunk->next);
+        a->chunk->next = NULL;
+        a->chunk->used = 0;
+        if (a->chunk->size > LARGEST_CHUNK) {
+            gt_arena_fini(a);
+        }
+    }
+    a->used = 0;
+}
+
+static struct gt_arena_chunk *add_chunk(struct gt_arena *a, size_t need)
+{
+    size_t size = a->chunk ? GT_MIN(a->chunk->size * 2, (size_t)LARGEST_CHUNK) : FIRST_CHUNK;
+    size = GT_MAX(size, need);
+    struct gt_arena_chunk *c = gt_malloc(sizeof *c + size);
+    c->next = a->chunk;
+    c->used = 0;
+    c->size = size;
+    a->chunk = c;
+    return c;
+}
+
+void *gt_arena_try_alloc(struct gt_arena *a, size_t n)
+{
+    if (n > a->cap || a->used > a->cap - n) {
+        return NULL;
+    }
+    size_t need = (n + 15) & ~(size_t)15;
+    struct gt_arena_chunk *c = a->chunk;
+    if (!c || c->size - c->used < need) {
+        c = add_chunk(a, need);
+    }
+    void *p = c->data + c->used;
+    c->used += need;
+    a->used += need;
+    return memset(p, 0, need);
+}
+
+void *gt_arena_alloc(struct gt_arena *a, size_t n)
+{
+    void *p = gt_arena_try_alloc(a, n);
+    GT_ASSERT(p != NULL);
+    return p;
+}
+
+char *gt_arena_strdup(struct gt_arena *a, const char *s)
+{
+    return gt_arena_str(a, gt_str(s));
+}
+
+char *gt_arena_str(struct gt_arena *a, struct gt_str s)
+{
+    char *p = gt_arena_alloc(a, s.n + 1);
+    if (s.n) {
+        memcpy(p, s.p, s.n);
+    }
+    return p;
+}
+
+char *gt_arena_printf(struct gt_arena *a, const char *fmt, ...)
+{
+    va_list ap, again;
+    va_start(ap, fmt);
+    va_copy(again, ap);
+    int n = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    GT_ASSERT(n >= 0);
+    char *p = gt_arena_alloc(a, (size_t)n + 1);
+    vsnprintf(p, (size_t)n + 1, fmt, again);
+    va_end(again);
+    return p;
+}

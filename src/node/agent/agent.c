@@ -1,0 +1,217 @@
+#include "node/agent/agent.h"
+
+#include "lib/base/file.h"
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
+#include "node/agent/control.h"
+#include "node/agent/logs.h"
+#include "node/agent/session.h"
+#include "node/agent/task.h"
+#include "node/runtime/cgroup.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static int open_parts(struct node *n, struct gt_err *err)
+{
+    gt_auto_free char *agent_dir = gt_asprintf("%s/agent", n->o.state_dir);
+    gt_auto_free char *images = gt_asprintf("%s/agent/images", n->o.state_dir);
+    int r = gt_mkdirs(agent_dir, 0700, err);
+    if (r == 0) {
+        r = gt_mkdirs(n->o.run_dir, 0700, err);
+    }
+    struct image_store_options io = {.dir = images, .local_blobs = n->o.blobs_dir};
+    if (r == 0) {
+        r = image_store_open(&io, &n->images, err);
+    }
+    if (r < 0) {
+        return r;
+    }
+    n->shim_opts = (struct shim_opts){
+        .run_dir = n->o.run_dir, .cgroup_root = gt_asprintf("/%s", n->o.name), .parked = 1};
+    return shim_pool_new(&n->shim_opts, 2, &n->pool, err);
+}
+
+static int load_keys(struct node *n, struct gt_err *err)
+{
+    struct gt_err none = GT_ERR_INIT;
+    if (node_identity_load(&n->o, &n->id, &none) < 0 && none.sys_errno != ENOENT) {
+        return gt_err_wrap(&none, "read the node's identity");
+    }
+    if (n->id.access_key[0]) {
+        return 0;
+    }
+    if (!n->o.key_file) {
+        return gt_err_set(err, GT_ERR_INVALID,
+                          "this node has no key yet: start it with --key FILE");
+    }
+    return node_key_file_read(n->o.key_file, n->id.access_key, sizeof n->id.access_key,
+                              n->id.secret_key, sizeof n->id.secret_key, err);
+}
+
+/* Output that is shipped nowhere is kept for `gantry logs`: the last of it. */
+static void trim_spools(struct task *t)
+{
+    enum { KEEP = 16 * 1024 * 1024 };
+    struct shim_container list[SHIM_MAX_CONTAINERS];
+    int n = t->shim && t->phase == TASK_ACTIVE
+                ? shim_containers(t->shim, list, SHIM_MAX_CONTAINERS, NULL)
+                : 0;
+    for (int i = 0; i < n; i++) {
+        struct container *c = task_container(t, list[i].id);
+        if (c && !c->log && list[i].spool_written - list[i].spool_acked > 2 * KEEP) {
+            gt_auto_free char *spool = task_dir(t, "spool");
+            gt_auto_free char *path = gt_asprintf("%s/%s.log", spool, c->runtime_id);
+            c->spool_from =
+                log_spool_boundary(path, list[i].spool_acked, list[i].spool_written - KEEP);
+            shim_spool_ack(t->shim, list[i].id, c->spool_from, NULL);
+        }
+    }
+    if (n > 0) {
+        task_drain_shim(t);
+    }
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct node *n = timer->data;
+    struct gt_table_iter it = {0};
+    for (struct gt_table_entry *e; (e = gt_table_next(&n->tasks, &it));) {
+        trim_spools(e->value);
+    }
+    node_link_check(n);
+}
+
+static void on_signal(uv_signal_t *s, int number)
+{
+    struct node *n = s->data;
+    n->stopping = true;
+    uv_stop(&n->loop);
+}
+
+int agent_run(const struct agent_options *options, struct gt_err *err)
+{
+    struct node *n = gt_new(struct node);
+    n->o = *options;
+    n->o.cluster = options->cluster ? options->cluster : "default";
+    n->o.region = options->region ? options->region : "us-east-1";
+    gt_table_init(&n->tasks);
+    signal(SIGPIPE, SIG_IGN);
+    setenv("UV_THREADPOOL_SIZE", "8", 1);
+    int r = node_loop_init(n, err);
+    if (r == 0) {
+        r = load_keys(n, err);
+    }
+    if (r == 0) {
+        r = open_parts(n, err);
+    }
+    if (r == 0) {
+        n->logs = log_shipper_new(n);
+        r = control_new(n, &n->control, err);
+    }
+    if (r == 0 && n->id.subnet[0]) {
+        r = node_net_open(n, err); /* before the server is heard of: it may be away */
+    }
+    if (r < 0) {
+        return r;
+    }
+    uv_signal_init(&n->loop, &n->sigterm);
+    uv_signal_init(&n->loop, &n->sigint);
+    n->sigterm.data = n->sigint.data = n;
+    uv_signal_start(&n->sigterm, on_signal, SIGTERM);
+    uv_signal_start(&n->sigint, on_signal, SIGINT);
+    uv_timer_init(&n->loop, &n->tick);
+    n->tick.data = n;
+    uv_timer_init(&n->loop, &n->refill);
+    n->refill.data = n;
+    uv_timer_start(&n->tick, on_tick, 1000, 1000);
+    session_new(n);
+    uv_run(&n->loop, UV_RUN_DEFAULT);
+
+    /* Tasks stay; only this process goes. */
+    session_free(gt_steal_ptr(n->session));
+    log_shipper_free(gt_steal_ptr(n->logs));
+    control_free(gt_steal_ptr(n->control));
+    shim_pool_free(gt_steal_ptr(n->pool));
+    if (n->net) {
+        net_release(gt_steal_ptr(n->net));
+    }
+    gt_info("stopped; the tasks keep running");
+    return 0;
+}
+
+/* --- teardown */
+
+static int end_task(const char *task_id, void *arg)
+{
+    const struct agent_options *o = arg;
+    struct gt_err err = GT_ERR_INIT;
+    struct shim *s = NULL;
+    if (shim_open(o->run_dir, task_id, &s, NULL) == 0) {
+        shim_shutdown(s, NULL);
+        shim_close(s);
+    }
+    int r = -EBUSY;
+    for (int tries = 0; r == -EBUSY && tries < 300; tries++) {
+        r = shim_cleanup(o->run_dir, task_id, &err);
+        if (r == -EBUSY) {
+            uv_sleep(10);
+        }
+    }
+    if (r < 0) {
+        gt_warn("task %s: %s", task_id, err.msg);
+    }
+    return 0;
+}
+
+static void remove_cgroup(const char *path)
+{
+    struct cgroup_sys *sys = NULL;
+    struct cgroup *cg = NULL;
+    struct gt_err err = GT_ERR_INIT;
+    if (cgroup_sys_open(NULL, -1, &sys, &err) < 0) {
+        return;
+    }
+    if (cgroup_open(sys, path, &cg, &err) == 0) {
+        cgroup_kill(cg, NULL);
+        int r = -EBUSY;
+        for (int tries = 0; r == -EBUSY && tries < 200; tries++) {
+            r = cgroup_remove(cg, &err);
+            if (r == -EBUSY) {
+                uv_sleep(10);
+            }
+        }
+        if (r < 0) {
+            gt_warn("%s", err.msg);
+        }
+        cgroup_close(cg);
+    }
+    cgroup_sys_close(sys);
+}
+
+int agent_teardown(const struct agent_options *o, struct gt_err *err)
+{
+    static const char *const folders[] = {"tasks", "rootfs", "volumes", "spool"};
+    struct shim_opts so = {.run_dir = o->run_dir};
+    gt_auto_free char *root = gt_asprintf("/%s", o->name);
+    so.cgroup_root = root;
+    shim_list(o->run_dir, end_task, (void *)o, NULL);
+    struct shim_pool *pool = NULL;
+    if (shim_pool_new(&so, 0, &pool, NULL) == 0) {
+        shim_pool_free(pool); /* ends what an earlier agent's pool left */
+    }
+    node_link_kill(o);
+    int r = net_destroy(o->name, o->run_dir, err);
+    for (size_t i = 0; i < GT_ARRAY_LEN(folders); i++) {
+        gt_auto_free char *dir = gt_asprintf("%s/agent/%s", o->state_dir, folders[i]);
+        struct gt_err why = GT_ERR_INIT;
+        if (gt_remove_tree(AT_FDCWD, dir, &why) < 0) {
+            gt_warn("%s", why.msg);
+        }
+    }
+    remove_cgroup(root);
+    return r;
+}

@@ -1,0 +1,81 @@
+#include "lib/base/buf.h"
+#include "lib/base/file.h"
+#include "node/agent/node.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+
+static json_t *load(const char *path, struct gt_err *err)
+{
+    gt_auto_buf struct gt_buf text = GT_BUF_INIT(65536);
+    if (gt_file_read(AT_FDCWD, path, &text, err) < 0) {
+        return NULL;
+    }
+    json_error_t why;
+    json_t *root = json_loadb(text.p, text.n, 0, &why);
+    if (!json_is_object(root)) {
+        json_decref(root);
+        gt_err_set(err, GT_ERR_CORRUPT, "'%s' is not a JSON object: %s", path, why.text);
+        return NULL;
+    }
+    return root;
+}
+
+static void copy(const json_t *root, const char *key, char *to, size_t n)
+{
+    const char *v = json_string_value(json_object_get(root, key));
+    snprintf(to, n, "%s", v ? v : "");
+}
+
+int node_identity_load(const struct agent_options *o, struct node_identity *ret, struct gt_err *err)
+{
+    gt_auto_free char *path = gt_asprintf("%s/agent/node.json", o->state_dir);
+    json_t *root = load(path, err);
+    if (!root) {
+        return gt_err_code(err);
+    }
+    *ret = (struct node_identity){0};
+    copy(root, "nodeId", ret->node_id, sizeof ret->node_id);
+    copy(root, "containerInstanceArn", ret->instance_arn, sizeof ret->instance_arn);
+    copy(root, "cluster", ret->cluster, sizeof ret->cluster);
+    copy(root, "clusterId", ret->cluster_id, sizeof ret->cluster_id);
+    copy(root, "subnet", ret->subnet, sizeof ret->subnet);
+    copy(root, "accessKeyId", ret->access_key, sizeof ret->access_key);
+    copy(root, "secretAccessKey", ret->secret_key, sizeof ret->secret_key);
+    ret->epoch = json_integer_value(json_object_get(root, "epoch"));
+    json_decref(root);
+    return 0;
+}
+
+int node_identity_save(const struct agent_options *o, const struct node_identity *id,
+                       struct gt_err *err)
+{
+    json_t *root =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "nodeId", id->node_id,
+                  "containerInstanceArn", id->instance_arn, "cluster", id->cluster, "clusterId",
+                  id->cluster_id, "subnet", id->subnet, "accessKeyId", id->access_key,
+                  "secretAccessKey", id->secret_key, "epoch", (json_int_t)id->epoch);
+    char *text = json_dumps(root, JSON_INDENT(2));
+    GT_ASSERT(text != NULL);
+    gt_auto_free char *path = gt_asprintf("%s/agent/node.json", o->state_dir);
+    int r = gt_file_replace(AT_FDCWD, path, text, strlen(text), 0600, err);
+    free(text);
+    json_decref(root);
+    return r;
+}
+
+int node_key_file_read(const char *path, char *access_key, size_t a, char *secret_key, size_t s,
+                       struct gt_err *err)
+{
+    json_t *root = load(path, err);
+    if (!root) {
+        return gt_err_code(err);
+    }
+    copy(root, "accessKeyId", access_key, a);
+    copy(root, "secretAccessKey", secret_key, s);
+    json_decref(root);
+    return access_key[0] && secret_key[0]
+               ? 0
+               : gt_err_set(err, GT_ERR_CORRUPT, "'%s' lacks accessKeyId or secretAccessKey", path);
+}

@@ -1,0 +1,481 @@
+#include "node/agent/logs.h"
+
+#include "lib/base/clock.h"
+#include "lib/base/file.h"
+#include "lib/base/limits.h"
+#include "lib/base/list.h"
+#include "lib/base/log.h"
+#include "lib/wire/gen/logs.h"
+#include "node/agent/task.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    TAIL = 4096,
+    BLOCK = 1024 * 1024, /* bytes of frames in one call */
+    IDLE_MS = 50,        /* how soon new output is looked for */
+    RETRY_MS = 1000,
+    GROUP_TTL_MS = 60000, /* a group that was there is taken to be there so long */
+};
+
+struct log_stream {
+    struct gt_buf tail; /* under the shipper's lock */
+    struct gt_list link;
+    struct log_shipper *shipper;
+    char *path, *group, *name; /* spool; escaped for the query */
+    char *escaped;             /* name, escaped likewise */
+    int fd;
+    _Atomic uint64_t offset, end;
+    uint64_t told; /* the loop knows of so much */
+    int64_t retry_ms;
+    atomic_bool dropped, broken;
+    char *task_id, *runtime_id;
+};
+
+struct log_shipper {
+    struct node *n;
+    pthread_t thread;
+    pthread_mutex_t lock; /* streams, stop */
+    pthread_cond_t poked;
+    struct gt_list streams;
+    struct gt_table groups; /* name -> time it was seen; under lock */
+    bool stop;
+    char *block;
+};
+
+/* --- what a definition says */
+
+static struct gt_str option(const struct container *c, const char *name)
+{
+    const struct ecs_log_configuration *lc = c->def->log_configuration;
+    for (size_t i = 0; lc && i < lc->options.n; i++) {
+        if (gt_str_is(lc->options.v[i].key, name)) {
+            return lc->options.v[i].value;
+        }
+    }
+    return (struct gt_str){0};
+}
+
+void log_stream_name(const struct container *c, char *to, unsigned n)
+{
+    struct gt_str prefix = option(c, "awslogs-stream-prefix");
+    if (prefix.n) {
+        snprintf(to, n, GT_STR_FMT "/%s/%s", GT_STR_ARG(prefix), c->name, c->task->id);
+    } else {
+        snprintf(to, n, "%s", c->runtime_id);
+    }
+}
+
+static char *url_escape(const char *s)
+{
+    gt_auto_buf struct gt_buf to = GT_BUF_INIT(8192);
+    for (; *s; s++) {
+        bool plain = (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') ||
+                     (*s >= '0' && *s <= '9') || strchr("-_.~", *s);
+        if (plain) {
+            gt_buf_putc(&to, *s);
+        } else {
+            gt_buf_printf(&to, "%%%02X", (unsigned char)*s);
+        }
+    }
+    return gt_buf_steal(&to);
+}
+
+static int client_new(struct node *n, atomic_bool *cancel, struct api_client **ret,
+                      struct gt_err *err)
+{
+    struct api_client_options o = {.endpoint = n->o.server,
+                                   .region = n->o.region,
+                                   .access_key = n->id.access_key,
+                                   .secret_key = n->id.secret_key,
+                                   .ca_file = n->o.ca_file,
+                                   .cancel = cancel};
+    return api_client_new(&o, ret, err);
+}
+
+/* --- opening */
+
+static int ensure_group(struct log_shipper *s, const char *group, bool create, struct gt_err *err)
+{
+    pthread_mutex_lock(&s->lock);
+    int64_t seen = (int64_t)(intptr_t)gt_table_get(&s->groups, gt_str(group));
+    pthread_mutex_unlock(&s->lock);
+    if (seen && gt_clock_mono_ms() - seen < GROUP_TTL_MS) {
+        return 0;
+    }
+    gt_auto(api_client) struct api_client *client = NULL;
+    struct gt_arena a;
+    int r = client_new(s->n, NULL, &client, err);
+    if (r < 0) {
+        return r;
+    }
+    gt_arena_init(&a, GT_LIMIT_API_ARENA);
+    if (create) {
+        struct logs_create_log_group_in in = {.log_group_name = gt_str(group)};
+        r = api_call(client, &logs_op_create_log_group, &in, &a, NULL, err);
+        if (r < 0 && gt_streq(api_client_exception(client), "ResourceAlreadyExistsException")) {
+            r = 0;
+        }
+    } else {
+        struct logs_describe_log_groups_in in = {.log_group_name_prefix = gt_str(group)};
+        struct logs_describe_log_groups_out out;
+        r = api_call(client, &logs_op_describe_log_groups, &in, &a, &out, err);
+        bool found = false;
+        for (size_t i = 0; r == 0 && i < out.log_groups.n; i++) {
+            found |= gt_str_is(out.log_groups.v[i].log_group_name, group);
+        }
+        if (r == 0 && !found) {
+            r = gt_err_set(err, GT_ERR_NOT_FOUND,
+                           "ResourceNotFoundException: The specified log group does not exist: %s",
+                           group);
+        }
+    }
+    gt_arena_fini(&a);
+    if (r == 0) {
+        pthread_mutex_lock(&s->lock);
+        gt_table_put(&s->groups, gt_str(group), (void *)(intptr_t)gt_clock_mono_ms());
+        pthread_mutex_unlock(&s->lock);
+    }
+    return r;
+}
+
+int log_stream_open(struct log_shipper *s, struct container *c, struct log_stream **ret,
+                    struct gt_err *err)
+{
+    const struct ecs_log_configuration *lc = c->def->log_configuration;
+    char group[600], name[1100];
+    if (!lc || !gt_str_is(lc->log_driver, "awslogs")) {
+        return 0;
+    }
+    snprintf(group, sizeof group, GT_STR_FMT, GT_STR_ARG(option(c, "awslogs-group")));
+    /* An adopted container's group was checked when it started. */
+    if (!c->task->adopted) {
+        int r = ensure_group(s, group, gt_str_is(option(c, "awslogs-create-group"), "true"), err);
+        if (r < 0) {
+            return gt_err_wrap(err, "failed to initialize logging driver");
+        }
+    }
+    log_stream_name(c, name, sizeof name);
+    gt_auto_free char *spool = task_dir(c->task, "spool");
+    struct log_stream *l = gt_new(struct log_stream);
+    l->group = url_escape(group);
+    l->escaped = url_escape(name);
+    l->path = gt_asprintf("%s/%s.log", spool, c->runtime_id);
+    l->name = gt_strdup(name);
+    l->task_id = gt_strdup(c->task->id);
+    l->runtime_id = gt_strdup(c->runtime_id);
+    l->fd = -1;
+    l->tail = GT_BUF_INIT(2 * TAIL);
+    l->shipper = s;
+    atomic_store(&l->end, UINT64_MAX);
+    pthread_mutex_lock(&s->lock);
+    gt_list_push_back(&s->streams, &l->link);
+    pthread_cond_signal(&s->poked);
+    pthread_mutex_unlock(&s->lock);
+    *ret = l;
+    return 0;
+}
+
+void log_stream_poke(struct log_stream *l, uint64_t end)
+{
+    if (!l) {
+        return;
+    }
+    if (end != UINT64_MAX) {
+        atomic_store(&l->end, end);
+    }
+    pthread_mutex_lock(&l->shipper->lock);
+    pthread_cond_signal(&l->shipper->poked);
+    pthread_mutex_unlock(&l->shipper->lock);
+}
+
+bool log_stream_drained(const struct log_stream *l)
+{
+    return !l || atomic_load(&l->broken) || atomic_load(&l->offset) >= atomic_load(&l->end);
+}
+
+uint64_t log_stream_acked(const struct log_stream *l)
+{
+    return atomic_load(&l->offset);
+}
+
+void log_stream_drop(struct log_stream *l)
+{
+    if (l) {
+        atomic_store(&l->dropped, true);
+        log_stream_poke(l, UINT64_MAX);
+    }
+}
+
+static void stream_free(struct log_stream *l)
+{
+    gt_closep(&l->fd);
+    gt_buf_fini(&l->tail);
+    free(l->path);
+    free(l->group);
+    free(l->escaped);
+    free(l->name);
+    free(l->task_id);
+    free(l->runtime_id);
+    free(l);
+}
+
+/* --- shipping */
+
+struct acked {
+    char *task_id, *runtime_id;
+    uint64_t offset;
+};
+
+static void on_acked(struct node *n, void *arg)
+{
+    struct acked *a = arg;
+    struct task *t = gt_table_get(&n->tasks, gt_str(a->task_id));
+    if (t) {
+        if (t->shim && !t->shim_dead) {
+            shim_spool_ack(t->shim, a->runtime_id, a->offset, NULL);
+            task_drain_shim(t);
+        }
+        task_step(t);
+    }
+    free(a->task_id);
+    free(a->runtime_id);
+    free(a);
+}
+
+static void tell(struct log_stream *l)
+{
+    struct acked *a = gt_new(struct acked);
+    *a = (struct acked){gt_strdup(l->task_id), gt_strdup(l->runtime_id), l->offset};
+    l->told = l->offset;
+    node_post(l->shipper->n, on_acked, a);
+}
+
+/* Whole frames from the stream's offset on: how many bytes of the block, 0 when nothing is new. */
+static size_t read_block(struct log_stream *l, char *block)
+{
+    if (l->fd < 0) {
+        l->fd = open(l->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (l->fd < 0) {
+            return 0;
+        }
+    }
+    ssize_t got = pread(l->fd, block, BLOCK, (off_t)l->offset);
+    size_t whole = 0;
+    while (got > 0 && (size_t)got - whole >= sizeof(struct shim_frame)) {
+        struct shim_frame f;
+        memcpy(&f, block + whole, sizeof f);
+        if (f.n == 0 || f.n > SHIM_FRAME_MAX || sizeof f + f.n > (size_t)got - whole) {
+            break;
+        }
+        whole += sizeof f + f.n;
+    }
+    return whole;
+}
+
+static uint64_t next_offset(struct gt_str answer, uint64_t otherwise)
+{
+    json_t *root = json_loadb(answer.p, answer.n, 0, NULL);
+    const json_t *o = json_object_get(root, "nextOffset");
+    uint64_t v = json_is_integer(o) ? (uint64_t)json_integer_value(o) : otherwise;
+    json_decref(root);
+    return v;
+}
+
+static void remember(struct log_stream *l, const char *block, size_t n);
+
+/* Sends one block. Returns whether there may be more at once. */
+static bool ship(struct log_stream *l, struct api_client *client)
+{
+    int64_t now = gt_clock_mono_ms();
+    size_t n = now >= l->retry_ms ? read_block(l, l->shipper->block) : 0;
+    if (n == 0) {
+        return false;
+    }
+    struct gt_err err = GT_ERR_INIT;
+    struct gt_arena a;
+    struct gt_str answer;
+    gt_arena_init(&a, GT_MIB);
+    /* Sorted by name: libcurl's signer signs the query as it stands. */
+    gt_auto_free char *path = gt_asprintf("/_gantry/logs?group=%s&offset=%llu&stream=%s", l->group,
+                                          (unsigned long long)l->offset, l->escaped);
+    int r = api_post(client, path, l->shipper->block, n, &a, &answer, &err);
+    if (r == 0) {
+        uint64_t next = next_offset(answer, l->offset + n);
+        bool moved = next != l->offset;
+        if (next == l->offset + n) {
+            remember(l, l->shipper->block, n);
+        }
+        atomic_store(&l->offset, next);
+        gt_arena_fini(&a);
+        if (l->offset - l->told >= 8 * BLOCK) {
+            tell(l); /* so that the shim frees the disk of a chatty container in time */
+        }
+        return moved;
+    }
+    gt_arena_fini(&a);
+    if (err.kind == GT_ERR_NOT_FOUND) {
+        gt_warn("logs of %s are not kept: %s", l->name, err.msg);
+        atomic_store(&l->broken, true);
+        tell(l);
+    } else {
+        gt_debug("logs of %s: %s", l->name, err.msg);
+        l->retry_ms = now + RETRY_MS;
+    }
+    return false;
+}
+
+static void *ship_all(void *arg)
+{
+    struct log_shipper *s = arg;
+    struct api_client *client = NULL;
+    pthread_mutex_lock(&s->lock);
+    while (!s->stop) {
+        bool more = false;
+        struct gt_list *at = s->streams.next;
+        while (at != &s->streams && !s->stop) {
+            struct log_stream *l = gt_list_entry(at, struct log_stream, link);
+            if (atomic_load(&l->dropped)) {
+                at = at->next;
+                gt_list_remove(&l->link);
+                stream_free(l);
+                continue;
+            }
+            /* Only this thread removes streams, so `l` stays while the lock is away. */
+            pthread_mutex_unlock(&s->lock);
+            if (!client && s->n->id.access_key[0]) {
+                client_new(s->n, NULL, &client, NULL);
+            }
+            bool again = client && !atomic_load(&l->broken) && ship(l, client);
+            if (!again && l->told != l->offset) {
+                tell(l);
+            }
+            more |= again;
+            pthread_mutex_lock(&s->lock);
+            at = l->link.next;
+        }
+        if (!more && !s->stop) {
+            struct timespec until;
+            clock_gettime(CLOCK_REALTIME, &until);
+            bool idle = gt_list_empty(&s->streams);
+            until.tv_nsec += (long)IDLE_MS * 1000000;
+            until.tv_sec += until.tv_nsec / 1000000000 + (idle ? 3600 : 0);
+            until.tv_nsec %= 1000000000;
+            pthread_cond_timedwait(&s->poked, &s->lock, &until);
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+    api_client_free(client);
+    return NULL;
+}
+
+struct log_shipper *log_shipper_new(struct node *n)
+{
+    struct log_shipper *s = gt_new(struct log_shipper);
+    s->n = n;
+    s->block = gt_malloc(BLOCK);
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->poked, NULL);
+    gt_list_init(&s->streams);
+    gt_table_init(&s->groups);
+    GT_ASSERT(pthread_create(&s->thread, NULL, ship_all, s) == 0);
+    return s;
+}
+
+void log_shipper_free(struct log_shipper *s)
+{
+    if (!s) {
+        return;
+    }
+    pthread_mutex_lock(&s->lock);
+    s->stop = true;
+    pthread_cond_signal(&s->poked);
+    pthread_mutex_unlock(&s->lock);
+    pthread_join(s->thread, NULL);
+    gt_list_for_each (it, tmp, &s->streams) {
+        stream_free(gt_list_entry(it, struct log_stream, link));
+    }
+    gt_table_fini(&s->groups);
+    pthread_mutex_destroy(&s->lock);
+    pthread_cond_destroy(&s->poked);
+    free(s->block);
+    free(s);
+}
+
+/* --- the last words */
+
+static void copy_tail(const struct gt_buf *text, char *to, unsigned n)
+{
+    size_t keep = GT_MIN(text->n, (size_t)n - 1);
+    for (size_t i = 0; i < keep; i++) {
+        char c = text->p[text->n - keep + i];
+        to[i] = c ? c : ' ';
+    }
+    to[keep] = '\0';
+}
+
+static void add_tail(struct gt_buf *tail, const char *p, size_t n)
+{
+    size_t skip = n > TAIL ? n - TAIL : 0;
+    gt_buf_add(tail, p + skip, n - skip);
+    if (tail->n > TAIL) {
+        gt_buf_consume(tail, tail->n - TAIL);
+    }
+}
+
+/* What the frames of a block say, kept before the spool is freed. */
+static void remember(struct log_stream *l, const char *block, size_t n)
+{
+    pthread_mutex_lock(&l->shipper->lock);
+    for (size_t at = 0; at < n;) {
+        struct shim_frame f;
+        memcpy(&f, block + at, sizeof f);
+        add_tail(&l->tail, block + at + sizeof f, f.n);
+        at += sizeof f + f.n;
+    }
+    pthread_mutex_unlock(&l->shipper->lock);
+}
+
+void log_stream_tail(struct log_stream *l, char *to, unsigned n)
+{
+    pthread_mutex_lock(&l->shipper->lock);
+    copy_tail(&l->tail, to, n);
+    pthread_mutex_unlock(&l->shipper->lock);
+}
+
+static bool frame_at(int fd, uint64_t at, struct shim_frame *ret)
+{
+    return pread(fd, ret, sizeof *ret, (off_t)at) == sizeof *ret && ret->n > 0 &&
+           ret->n <= SHIM_FRAME_MAX;
+}
+
+uint64_t log_spool_boundary(const char *spool, uint64_t from, uint64_t least)
+{
+    gt_auto_close int fd = open(spool, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct shim_frame f;
+    while (from < least && frame_at(fd, from, &f)) {
+        from += sizeof f + f.n;
+    }
+    return from;
+}
+
+void log_spool_tail(const char *spool, uint64_t from, char *to, unsigned n)
+{
+    gt_auto_buf struct gt_buf text = GT_BUF_INIT(2 * TAIL);
+    gt_auto_free char *data = gt_malloc(SHIM_FRAME_MAX);
+    gt_auto_close int fd = open(spool, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct shim_frame f;
+    while (frame_at(fd, from, &f)) {
+        ssize_t got = pread(fd, data, f.n, (off_t)(from + sizeof f));
+        if (got != (ssize_t)f.n) {
+            break;
+        }
+        add_tail(&text, data, f.n);
+        from += sizeof f + f.n;
+    }
+    copy_tail(&text, to, n);
+}

@@ -1,0 +1,81 @@
+/* What the parts of the agent share: the loop, the folders, the session. For node/agent alone. */
+#ifndef GT_NODE_AGENT_NODE_H
+#define GT_NODE_AGENT_NODE_H
+
+#include "lib/base/arena.h"
+#include "lib/base/table.h"
+#include "lib/http/api_client.h"
+#include "node/agent/agent.h"
+#include "node/image/image.h"
+#include "node/net/net.h"
+#include "node/shim/shim_client.h"
+
+#include <pthread.h>
+#include <uv.h>
+
+struct session;
+struct log_shipper;
+struct control;
+
+/* How the node calls the server: whoever it is that registered, then the node's own key. */
+struct node_identity {
+    char node_id[64], instance_arn[256], cluster[256], cluster_id[64];
+    char subnet[32];
+    char access_key[128], secret_key[128];
+    int64_t epoch;
+};
+
+struct node {
+    struct agent_options o;
+    struct gt_table tasks; /* task id -> struct task */
+    struct node_identity id;
+
+    uv_loop_t loop;
+    uv_async_t wake;
+    uv_signal_t sigterm, sigint;
+    uv_timer_t tick;   /* once a second: link, pool, network */
+    uv_timer_t refill; /* of the pools, a moment after a start */
+    pthread_mutex_t post_lock;
+    struct post *posts, **posts_end;
+    bool stopping;
+    bool ready; /* the network is open and earlier tasks were found again */
+
+    struct image_store *images;
+    struct net *net;
+    struct shim_opts shim_opts;
+    struct shim_pool *pool;
+    bool refilling;
+    pid_t link_pid;
+    int64_t link_started_ms;
+
+    struct session *session;
+    struct log_shipper *logs;
+    struct control *control;
+};
+
+/* --- loop.c */
+int node_loop_init(struct node *n, struct gt_err *err);
+/* From any thread: fn(n, arg) runs on the loop soon, in the order of the calls. */
+void node_post(struct node *n, void (*fn)(struct node *n, void *arg), void *arg);
+/* From the loop: work(arg) on the pool, then done(n, arg) on the loop. */
+void node_work(struct node *n, void (*work)(void *arg), void (*done)(struct node *n, void *arg),
+               void *arg);
+
+/* --- identity.c: <state>/agent/node.json */
+int node_identity_load(const struct agent_options *o, struct node_identity *ret,
+                       struct gt_err *err); /* -ENOENT: never registered */
+int node_identity_save(const struct agent_options *o, const struct node_identity *id,
+                       struct gt_err *err);
+/* {"accessKeyId", "secretAccessKey"} of a key file. */
+int node_key_file_read(const char *path, char *access_key, size_t a, char *secret_key, size_t s,
+                       struct gt_err *err);
+
+/* --- net_setup.c: network and gantry-link */
+int node_net_open(struct node *n, struct gt_err *err);
+void node_pool_refill(struct node *n); /* shims and namespaces, in the background */
+/* The same a moment later: what was just started comes first. */
+void node_pool_refill_soon(struct node *n);
+void node_link_check(struct node *n); /* starts gantry-link when it does not run */
+void node_link_kill(const struct agent_options *o);
+
+#endif

@@ -1,0 +1,324 @@
+/* What a task needs before its first container: images, networks, log groups. On the pool. */
+#include "lib/base/base64.h"
+#include "lib/base/clock.h"
+#include "lib/base/file.h"
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
+#include "lib/wire/gen/ecr.h"
+#include "node/agent/logs.h"
+#include "node/agent/session.h"
+#include "node/agent/task.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+struct prepare {
+    struct node *n;
+    struct task *t; /* lives at least as long: a task in preparation is not freed */
+    int64_t pull_started, pull_stopped;
+    struct image **images;
+    struct log_stream **logs;
+    bool attached;
+    char why[512];
+    struct gt_err err;
+};
+
+/* A password for Gantry's own registry, from the server with the node's key. */
+static int credentials(void *arg, const char *host, struct image_credentials *to)
+{
+    struct node *n = arg;
+    const char *own = strstr(n->o.server, "://");
+    if (!own || strcmp(own + 3, host) != 0) {
+        return -ENOENT;
+    }
+    gt_auto(api_client) struct api_client *client = NULL;
+    struct api_client_options o = {.endpoint = n->o.server,
+                                   .region = n->o.region,
+                                   .access_key = n->id.access_key,
+                                   .secret_key = n->id.secret_key,
+                                   .ca_file = n->o.ca_file};
+    struct gt_err err = GT_ERR_INIT;
+    struct gt_arena a;
+    gt_arena_init(&a, GT_MIB);
+    struct ecr_get_authorization_token_in in = {0};
+    struct ecr_get_authorization_token_out out = {0};
+    int r = api_client_new(&o, &client, &err);
+    if (r == 0) {
+        r = api_call(client, &ecr_op_get_authorization_token, &in, &a, &out, &err);
+    }
+    if (r == 0 && out.authorization_data.n) {
+        gt_auto_buf struct gt_buf plain = GT_BUF_INIT(sizeof to->password + 256);
+        r = gt_base64_decode(out.authorization_data.v[0].authorization_token, &plain);
+        const char *colon = r == 0 && plain.n ? memchr(plain.p, ':', plain.n) : NULL;
+        if (colon) {
+            snprintf(to->username, sizeof to->username, "%.*s", (int)(colon - plain.p), plain.p);
+            snprintf(to->password, sizeof to->password, "%s", colon + 1);
+        }
+    } else {
+        gt_warn("credentials for '%s': %s", host, err.msg);
+        r = -ENOENT;
+    }
+    gt_arena_fini(&a);
+    return r;
+}
+
+/* "<account>.dkr.ecr.<region>.amazonaws.com/x" is this server's registry under AWS's name. */
+static char *local_reference(const struct node *n, struct gt_str image)
+{
+    gt_auto_free char *text = gt_strndup(image.p, image.n);
+    char *slash = strchr(text, '/');
+    const char *host = strstr(n->o.server, "://");
+    if (slash && host && strstr(text, ".dkr.ecr.") && strstr(text, ".dkr.ecr.") < slash) {
+        return gt_asprintf("%s%s", host + 3, slash);
+    }
+    return gt_steal_ptr(text);
+}
+
+static int pull(struct prepare *p, size_t i)
+{
+    struct node *n = p->n;
+    struct container *c = &p->t->containers[i];
+    gt_auto_free char *reference = local_reference(n, c->def->image);
+    /* Like ECS: the registry is asked each time, and what is here does when it does not answer. */
+    if (n->o.prefer_cached && image_find(n->images, reference, &p->images[i], NULL) == 0) {
+        return 0;
+    }
+    struct image_pull_options o = {.reference = reference,
+                                   .credentials = credentials,
+                                   .arg = n,
+                                   .principal = "node",
+                                   .always = true};
+    int r = image_pull(n->images, &o, &p->images[i], &p->err);
+    if (r < 0 && p->err.kind == GT_ERR_UNAVAILABLE &&
+        image_find(n->images, reference, &p->images[i], NULL) == 0) {
+        gt_warn("task %s: %s; using the image that is here", p->t->id, p->err.msg);
+        r = 0;
+    }
+    if (r < 0) {
+        snprintf(p->why, sizeof p->why, "%s", p->err.msg);
+    }
+    return r;
+}
+
+static int attach_one(struct prepare *p, const char *id, struct net_port *ports, size_t n_ports,
+                      struct net_attachment *ret)
+{
+    struct task *t = p->t;
+    char address[64];
+    snprintf(address, sizeof address, GT_STR_FMT, GT_STR_ARG(t->in.address));
+    struct net_task nt = {
+        .id = id,
+        .mode = t->network == NETWORK_AWSVPC ? NET_AWSVPC
+                : t->network == NETWORK_NONE ? NET_NONE
+                                             : NET_BRIDGE,
+        .address = t->network == NETWORK_AWSVPC && address[0] ? address : NULL,
+        .ports = ports,
+        .n_ports = n_ports,
+    };
+    return net_attach(p->n->net, &nt, ret, &p->err);
+}
+
+/* Bridge: a namespace for each container. awsvpc and none: one for the task. */
+static int attach(struct prepare *p)
+{
+    struct task *t = p->t;
+    int r = 0;
+    if (t->network == NETWORK_HOST) {
+        return 0;
+    }
+    p->attached = true;
+    if (t->network == NETWORK_BRIDGE) {
+        for (size_t i = 0; r >= 0 && i < t->n_containers; i++) {
+            struct container *c = &t->containers[i];
+            gt_auto_free char *id = gt_asprintf("%s.%zu", t->id, i);
+            r = attach_one(p, id, c->ports, c->n_ports, &c->net);
+        }
+    } else {
+        r = attach_one(p, t->id, NULL, 0, &t->containers[0].net);
+        for (size_t i = 1; r >= 0 && i < t->n_containers; i++) {
+            t->containers[i].net = t->containers[0].net;
+            t->containers[i].net.netns_fd = -1;
+        }
+    }
+    if (r < 0) {
+        snprintf(p->why, sizeof p->why, "CannotStartContainerError: %s", p->err.msg);
+    }
+    return r;
+}
+
+void task_detach_network(struct task *t)
+{
+    struct gt_err err = GT_ERR_INIT;
+    int r = 0;
+    if (t->network == NETWORK_HOST) {
+        return;
+    }
+    if (t->network != NETWORK_BRIDGE) {
+        r = net_detach(t->node->net, t->id, &err);
+    }
+    for (size_t i = 0; t->network == NETWORK_BRIDGE && i < t->n_containers; i++) {
+        gt_auto_free char *id = gt_asprintf("%s.%zu", t->id, i);
+        int one = net_detach(t->node->net, id, &err);
+        r = one < 0 ? one : r;
+    }
+    if (r < 0) {
+        gt_warn("task %s: %s", t->id, err.msg);
+    }
+}
+
+static int write_file(const char *dir, const char *id, const char *name, const struct gt_buf *text,
+                      struct gt_err *err)
+{
+    gt_auto_free char *path = gt_asprintf("%s/%s.%s", dir, id, name);
+    gt_auto_close int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    /* The container's users read it whatever the agent's umask is. */
+    if (fd < 0 || fchmod(fd, 0644) < 0 || gt_write_full(fd, text->p, text->n) < 0) {
+        return gt_err_errno(err, errno, "write '%s'", path);
+    }
+    return 0;
+}
+
+static void resolv_conf(const struct container *c, struct gt_buf *to)
+{
+    const struct ecs_container_definition *d = c->def;
+    if (c->task->network == NETWORK_HOST && d->dns_servers.n == 0) {
+        gt_file_read(AT_FDCWD, "/etc/resolv.conf", to, NULL);
+    } else if (d->dns_servers.n == 0 && c->net.dns[0]) {
+        gt_buf_printf(to, "nameserver %s\n", c->net.dns);
+    }
+    for (size_t i = 0; i < d->dns_servers.n; i++) {
+        gt_buf_printf(to, "nameserver " GT_STR_FMT "\n", GT_STR_ARG(d->dns_servers.v[i]));
+    }
+    for (size_t i = 0; i < d->dns_search_domains.n; i++) {
+        gt_buf_printf(to, "%s" GT_STR_FMT "%s", i ? " " : "search ",
+                      GT_STR_ARG(d->dns_search_domains.v[i]),
+                      i + 1 == d->dns_search_domains.n ? "\n" : "");
+    }
+}
+
+/* hosts, hostname and resolv.conf of a container; empty folders of volumes without a host path. */
+static int write_etc(struct prepare *p, struct container *c)
+{
+    struct task *t = p->t;
+    gt_auto_free char *dir = task_dir(t, "tasks");
+    gt_auto_buf struct gt_buf hosts = GT_BUF_INIT(65536), name = GT_BUF_INIT(1024),
+                              resolv = GT_BUF_INIT(65536);
+    if (c->def->hostname.n) {
+        gt_buf_str(&name, c->def->hostname);
+    } else if (t->network == NETWORK_HOST) {
+        gt_file_read(AT_FDCWD, "/proc/sys/kernel/hostname", &name, NULL);
+    } else {
+        gt_buf_printf(&name, "%.12s", c->runtime_id);
+    }
+    while (name.n && name.p[name.n - 1] == '\n') {
+        name.n--;
+    }
+    gt_buf_puts(&hosts, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+    gt_buf_printf(&hosts, "%s\t%.*s\n", c->net.address[0] ? c->net.address : "127.0.1.1",
+                  (int)name.n, name.p);
+    for (size_t i = 0; i < c->def->extra_hosts.n; i++) {
+        const struct ecs_host_entry *h = &c->def->extra_hosts.v[i];
+        gt_buf_printf(&hosts, GT_STR_FMT "\t" GT_STR_FMT "\n", GT_STR_ARG(h->ip_address),
+                      GT_STR_ARG(h->hostname));
+    }
+    gt_buf_putc(&name, '\n');
+    resolv_conf(c, &resolv);
+    int r = write_file(dir, c->runtime_id, "hosts", &hosts, &p->err);
+    if (r == 0) {
+        r = write_file(dir, c->runtime_id, "hostname", &name, &p->err);
+    }
+    return r < 0 ? r : write_file(dir, c->runtime_id, "resolv.conf", &resolv, &p->err);
+}
+
+static int make_folders(struct prepare *p)
+{
+    struct task *t = p->t;
+    gt_auto_free char *spool = task_dir(t, "spool"), *rootfs = task_dir(t, "rootfs"),
+                      *dir = task_dir(t, "tasks");
+    int r = gt_mkdirs(dir, 0700, &p->err);
+    if (r == 0) {
+        r = gt_mkdirs(spool, 0700, &p->err);
+    }
+    for (size_t i = 0; r == 0 && i < t->n_containers; i++) {
+        gt_auto_free char *upper = gt_asprintf("%s/%s", rootfs, t->containers[i].runtime_id);
+        r = gt_mkdirs(upper, 0700, &p->err);
+        if (r == 0) {
+            r = write_etc(p, &t->containers[i]);
+        }
+    }
+    if (r < 0) {
+        snprintf(p->why, sizeof p->why, "CannotCreateContainerError: %s", p->err.msg);
+    }
+    return r;
+}
+
+static void work(void *arg)
+{
+    struct prepare *p = arg;
+    struct task *t = p->t;
+    int r = 0;
+    p->pull_started = gt_clock_real_ms();
+    for (size_t i = 0; r == 0 && i < t->n_containers; i++) {
+        r = pull(p, i);
+    }
+    p->pull_stopped = gt_clock_real_ms();
+    if (r == 0) {
+        r = attach(p);
+    }
+    if (r >= 0) {
+        r = make_folders(p);
+    }
+    for (size_t i = 0; r == 0 && i < t->n_containers; i++) {
+        r = log_stream_open(p->n->logs, &t->containers[i], &p->logs[i], &p->err);
+        if (r < 0) {
+            snprintf(p->why, sizeof p->why, "CannotStartContainerError: %s", p->err.msg);
+        }
+    }
+    if (r < 0 && !p->why[0]) {
+        snprintf(p->why, sizeof p->why, "%s", p->err.msg);
+    }
+}
+
+static void done(struct node *n, void *arg)
+{
+    struct prepare *p = arg;
+    struct task *t = p->t;
+    t->preparing = false;
+    t->pull_started_ms = p->pull_started;
+    t->pull_stopped_ms = p->pull_stopped;
+    for (size_t i = 0; i < t->n_containers; i++) {
+        struct container *c = &t->containers[i];
+        c->image = p->images[i];
+        if (c->image) {
+            snprintf(c->image_digest, sizeof c->image_digest, "%s", c->image->digest);
+        }
+        c->log = p->logs[i];
+    }
+    if (p->why[0]) {
+        task_fail(t, "TaskFailedToStart", "%s", p->why);
+    } else {
+        t->prepared = true;
+    }
+    free(p->images);
+    free(p->logs);
+    free(p);
+    t->dirty = true;
+    if (t->prepared) {
+        task_write_metadata(t); /* the container may ask with its first instruction */
+    }
+    task_step(t);
+    session_report_soon(n->session); /* the container first, then what the server hears of it */
+    node_pool_refill_soon(n);
+}
+
+void task_prepare(struct task *t)
+{
+    struct prepare *p = gt_new(struct prepare);
+    p->n = t->node;
+    p->t = t;
+    p->images = gt_new_array(struct image *, t->n_containers);
+    p->logs = gt_new_array(struct log_stream *, t->n_containers);
+    t->preparing = true;
+    node_work(t->node, work, done, p);
+}

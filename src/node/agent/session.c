@@ -1,0 +1,510 @@
+#include "node/agent/session.h"
+
+#include "lib/base/clock.h"
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
+#include "lib/wire/json.h"
+#include "node/agent/task.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+enum { POLL_WAIT_MS = 25000, RETRY_FIRST_MS = 100, RETRY_LAST_MS = 2000, REPORT_BATCH = 200 };
+
+struct report {
+    struct gt_arena arena;
+    struct agent_report_in in;
+    bool final[REPORT_BATCH];
+};
+
+struct session {
+    struct node *n;
+    pthread_t poller, reporter;
+    atomic_bool stop;
+    pthread_mutex_t lock; /* everything below */
+    pthread_cond_t changed;
+    char id[256]; /* of the session; "" while there is none */
+    char access_key[128], secret_key[128], node_id[64];
+    int64_t heartbeat_ms;
+    struct report *pending; /* handed over by the loop, taken by the reporter */
+    bool sending;           /* loop only: a report is on its way */
+};
+
+static struct api_client_options client_options(struct session *s, long timeout_ms)
+{
+    struct node *n = s->n;
+    return (struct api_client_options){.endpoint = n->o.server,
+                                       .region = n->o.region,
+                                       .access_key = n->id.access_key,
+                                       .secret_key = n->id.secret_key,
+                                       .ca_file = n->o.ca_file,
+                                       .timeout_ms = timeout_ms,
+                                       .cancel = &s->stop};
+}
+
+static void pause_ms(struct session *s, int64_t ms)
+{
+    for (; ms > 0 && !atomic_load(&s->stop); ms -= 50) {
+        uv_sleep((unsigned)GT_MIN(ms, (int64_t)50));
+    }
+}
+
+/* --- registration */
+
+static void attribute(struct agent_attribute_list *l, const char *name, const char *value)
+{
+    l->v[l->n++] = (struct agent_attribute){gt_str(name), gt_str(value)};
+}
+
+struct registered {
+    struct node_identity id;
+};
+
+static void on_registered(struct node *n, void *arg)
+{
+    struct registered *r = arg;
+    struct gt_err err = GT_ERR_INIT;
+    bool first = !n->id.subnet[0];
+    n->id = r->id;
+    if (node_identity_save(&n->o, &n->id, &err) < 0) {
+        gt_error("%s", err.msg);
+    }
+    if (first && node_net_open(n, &err) < 0) {
+        gt_error("the node's network: %s", err.msg);
+    }
+    free(r);
+}
+
+/* The node's own key, which the one that it was registered with may ask for. */
+static int fetch_key(struct api_client *c, struct node_identity *id, struct gt_arena *a,
+                     struct gt_err *err)
+{
+    gt_auto_free char *path = gt_asprintf("/_gantry/node-key?node=%s", id->node_id);
+    struct gt_str answer;
+    int r = api_post(c, path, NULL, 0, a, &answer, err);
+    json_t *root = r == 0 ? json_loadb(answer.p, answer.n, 0, NULL) : NULL;
+    const char *key = json_string_value(json_object_get(root, "accessKeyId"));
+    const char *secret = json_string_value(json_object_get(root, "secretAccessKey"));
+    if (key && secret) {
+        snprintf(id->access_key, sizeof id->access_key, "%s", key);
+        snprintf(id->secret_key, sizeof id->secret_key, "%s", secret);
+    } else if (r == 0) {
+        r = gt_err_set(err, GT_ERR_CORRUPT, "the server gave this node no key");
+    }
+    json_decref(root);
+    return r;
+}
+
+static int do_register(struct session *s, struct api_client *c, struct gt_err *err)
+{
+    struct node *n = s->n;
+    struct agent_register_node_in in = {0};
+    struct agent_register_node_out out = {0};
+    struct agent_attribute attributes[4];
+    struct utsname un;
+    struct sysinfo si;
+    char host[65] = "node", subnet[20];
+    struct gt_arena a;
+
+    gethostname(host, sizeof host - 1);
+    uname(&un);
+    sysinfo(&si);
+    bool arm = gt_streq(un.machine, "aarch64"), own_key = false;
+    in.name = gt_str(n->o.node_name ? n->o.node_name : host);
+    in.cluster = gt_str(n->o.cluster);
+    if (s->node_id[0]) {
+        in.node_id = gt_str(s->node_id);
+    }
+    if (n->id.cluster_id[0]) {
+        in.cluster_id = gt_str(n->id.cluster_id);
+        WIRE_SET(&in, epoch, n->id.epoch);
+    }
+    WIRE_SET(&in, cpu, sysconf(_SC_NPROCESSORS_ONLN) * 1024);
+    WIRE_SET(&in, memory, (int64_t)((uint64_t)si.totalram * si.mem_unit >> 20));
+    WIRE_SET(&in, external, n->o.external);
+    in.version = GT_STR_LIT(GT_VERSION);
+    /* A range that this host has no route to: its own of before, or a free one. */
+    if (n->id.subnet[0]) {
+        in.subnet = gt_str(n->id.subnet);
+    } else if (net_free_subnet(n->o.name, subnet, NULL) == 0) {
+        in.subnet = gt_str(subnet);
+    }
+    in.attributes.v = attributes;
+    attribute(&in.attributes, "ecs.os-type", "linux");
+    attribute(&in.attributes, "ecs.cpu-architecture", arm ? "arm64" : "x86_64");
+    attribute(&in.attributes, "ecs.instance-type", "gantry");
+
+    gt_arena_init(&a, GT_LIMIT_API_ARENA);
+    int r = api_call(c, &agent_op_register_node, &in, &a, &out, err);
+    if (r == 0) {
+        struct registered *got = gt_new(struct registered);
+        got->id = n->id;
+        struct node_identity *id = &got->id;
+        snprintf(id->node_id, sizeof id->node_id, GT_STR_FMT, GT_STR_ARG(out.node_id));
+        snprintf(id->instance_arn, sizeof id->instance_arn, GT_STR_FMT,
+                 GT_STR_ARG(out.container_instance_arn));
+        snprintf(id->cluster, sizeof id->cluster, GT_STR_FMT, GT_STR_ARG(out.cluster));
+        snprintf(id->cluster_id, sizeof id->cluster_id, GT_STR_FMT, GT_STR_ARG(out.cluster_id));
+        snprintf(id->subnet, sizeof id->subnet, GT_STR_FMT, GT_STR_ARG(out.subnet));
+        id->epoch = out.epoch;
+        own_key = !gt_str_starts(gt_str(s->access_key), GT_STR_LIT("GTNODE-"));
+        snprintf(id->access_key, sizeof id->access_key, "%s", s->access_key);
+        snprintf(id->secret_key, sizeof id->secret_key, "%s", s->secret_key);
+        if (own_key && (r = fetch_key(c, id, &a, err)) < 0) {
+            free(got);
+            gt_arena_fini(&a);
+            return r;
+        }
+        pthread_mutex_lock(&s->lock);
+        memcpy(s->access_key, id->access_key, sizeof s->access_key);
+        memcpy(s->secret_key, id->secret_key, sizeof s->secret_key);
+        snprintf(s->node_id, sizeof s->node_id, "%s", id->node_id);
+        pthread_mutex_unlock(&s->lock);
+        node_post(n, on_registered, got);
+        if (own_key) {
+            /* Once more, as itself: the session belongs to who opened it. */
+            gt_arena_fini(&a);
+            return -EAGAIN;
+        }
+        pthread_mutex_lock(&s->lock);
+        snprintf(s->id, sizeof s->id, GT_STR_FMT, GT_STR_ARG(out.session));
+        s->heartbeat_ms = out.has_heartbeat_ms ? out.heartbeat_ms : 10000;
+        pthread_cond_broadcast(&s->changed);
+        pthread_mutex_unlock(&s->lock);
+        gt_info("registered with %s as %.*s", n->o.server, GT_STR_ARG(out.node_id));
+    }
+    gt_arena_fini(&a);
+    return r;
+}
+
+/* --- poll */
+
+struct polled {
+    struct gt_arena arena;
+    struct agent_poll_out out;
+};
+
+static void forget_unknown(struct node *n, const struct polled *p)
+{
+    struct gt_table_iter it = {0};
+    for (struct gt_table_entry *e; (e = gt_table_next(&n->tasks, &it));) {
+        struct task *t = e->value;
+        bool known = false;
+        for (size_t i = 0; i < p->out.tasks.n && !known; i++) {
+            known = gt_str_is(p->out.tasks.v[i].id, t->id);
+        }
+        if (!known && !t->forgotten) {
+            gt_info("task %s is not the server's any more: it ends", t->id);
+            t->forgotten = true;
+        }
+    }
+}
+
+static void accept_task(struct node *n, const struct agent_task *in)
+{
+    struct gt_err err = GT_ERR_INIT;
+    struct task *t = gt_table_get(&n->tasks, in->id);
+    if (t) {
+        task_desired(t, in);
+        return;
+    }
+    if (task_new(n, in, &t, &err) < 0) {
+        gt_error("refused a task: %s", err.msg);
+        return;
+    }
+    bool began = in->last_status.n && !gt_str_is(in->last_status, "PROVISIONING") &&
+                 !gt_str_is(in->last_status, "PENDING");
+    if (began) {
+        /* It ran here once and nothing is left of it. */
+        task_fail(t, "EssentialContainerExited", "The host was restarted");
+    }
+    task_step(t);
+}
+
+/* Steps may remove tasks from the table: collect first. */
+static void step_all(struct node *n)
+{
+    size_t count = 0;
+    struct task **all = gt_new_array(struct task *, n->tasks.count);
+    struct gt_table_iter it = {0};
+    for (struct gt_table_entry *e; (e = gt_table_next(&n->tasks, &it));) {
+        all[count++] = e->value;
+    }
+    for (size_t i = 0; i < count; i++) {
+        task_step(all[i]);
+    }
+    free(all);
+}
+
+static void on_polled(struct node *n, void *arg)
+{
+    struct polled *p = arg;
+    if (n->ready) {
+        if (p->out.full) {
+            forget_unknown(n, p);
+        }
+        for (size_t i = 0; i < p->out.tasks.n; i++) {
+            accept_task(n, &p->out.tasks.v[i]);
+        }
+        for (size_t i = 0; i < p->out.gone.n; i++) {
+            struct task *t = gt_table_get(&n->tasks, p->out.gone.v[i]);
+            if (t) {
+                t->forgotten = true;
+            }
+        }
+        if (p->out.full || p->out.gone.n) {
+            step_all(n);
+        }
+    }
+    gt_arena_fini(&p->arena);
+    free(p);
+}
+
+static bool stale(const struct api_client *c)
+{
+    const char *x = api_client_exception(c);
+    return gt_streq(x, "StaleSessionException") || gt_streq(x, "UnknownNodeException");
+}
+
+static int do_poll(struct session *s, struct api_client *c, int64_t *revision, struct gt_err *err)
+{
+    struct polled *p = gt_new(struct polled);
+    struct agent_poll_in in = {.session = gt_str(s->id)};
+    WIRE_SET(&in, revision, *revision);
+    WIRE_SET(&in, wait_ms, POLL_WAIT_MS);
+    gt_arena_init(&p->arena, GT_LIMIT_API_ARENA);
+    int r = api_call(c, &agent_op_poll, &in, &p->arena, &p->out, err);
+    if (r < 0) {
+        gt_arena_fini(&p->arena);
+        free(p);
+        return r;
+    }
+    *revision = p->out.revision;
+    node_post(s->n, on_polled, p);
+    return 0;
+}
+
+static void *poll_loop(void *arg)
+{
+    struct session *s = arg;
+    struct api_client *c = NULL;
+    int64_t revision = 0, retry = RETRY_FIRST_MS;
+    bool told = false;
+    while (!atomic_load(&s->stop)) {
+        struct gt_err err = GT_ERR_INIT;
+        struct api_client_options o = client_options(s, POLL_WAIT_MS + 15000);
+        int r = c ? 0 : api_client_new(&o, &c, &err);
+        if (r == 0 && !s->id[0]) {
+            revision = 0;
+            r = do_register(s, c, &err);
+            if (r == -EAGAIN) { /* with the node's own key now */
+                api_client_free(gt_steal_ptr(c));
+                continue;
+            }
+        }
+        if (r == 0) {
+            r = do_poll(s, c, &revision, &err);
+        }
+        if (r == 0) {
+            retry = RETRY_FIRST_MS;
+            told = false;
+            continue;
+        }
+        if (c && stale(c)) {
+            pthread_mutex_lock(&s->lock);
+            s->id[0] = '\0';
+            pthread_mutex_unlock(&s->lock);
+        }
+        if (!told && !atomic_load(&s->stop)) {
+            gt_warn("the server: %s; tasks keep running, trying again", err.msg);
+            told = true;
+        }
+        pause_ms(s, retry);
+        retry = GT_MIN(retry * 2, (int64_t)RETRY_LAST_MS);
+    }
+    api_client_free(c);
+    return NULL;
+}
+
+/* --- reports */
+
+static void on_report_done(struct node *n, void *arg);
+
+struct reported {
+    struct report *report;
+    bool ok;
+};
+
+static bool was_refused(const struct agent_report_out *out, struct gt_str id)
+{
+    for (size_t i = 0; i < out->refused.n; i++) {
+        if (gt_str_eq(out->refused.v[i].id, id)) {
+            gt_debug("report on %.*s refused: %.*s", GT_STR_ARG(id),
+                     GT_STR_ARG(out->refused.v[i].reason));
+            return true;
+        }
+    }
+    return false;
+}
+
+static void *report_loop(void *arg)
+{
+    struct session *s = arg;
+    struct api_client *c = NULL;
+    pthread_mutex_lock(&s->lock);
+    while (!atomic_load(&s->stop)) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += s->heartbeat_ms / 1000;
+        int waited = 0;
+        while (!atomic_load(&s->stop) && waited == 0 && !(s->pending && s->id[0])) {
+            waited = pthread_cond_timedwait(&s->changed, &s->lock, &until);
+        }
+        char id[sizeof s->id];
+        memcpy(id, s->id, sizeof id);
+        struct report *p = id[0] ? gt_steal_ptr(s->pending) : NULL;
+        pthread_mutex_unlock(&s->lock);
+
+        struct gt_err err = GT_ERR_INIT;
+        int r = 0;
+        if (!c && id[0]) { /* with a session there is the node's own key */
+            struct api_client_options o = client_options(s, 30000);
+            r = api_client_new(&o, &c, &err);
+        }
+        struct gt_arena a;
+        gt_arena_init(&a, GT_LIMIT_API_ARENA);
+        if (r == 0 && p) {
+            struct agent_report_out out = {0};
+            p->in.session = gt_str(id);
+            r = api_call(c, &agent_op_report, &p->in, &a, &out, &err);
+            for (size_t i = 0; r == 0 && i < p->in.tasks.n; i++) {
+                (void)was_refused(&out, p->in.tasks.v[i].id);
+            }
+            if (r < 0) {
+                gt_debug("report: %s", err.msg);
+                pause_ms(s, RETRY_FIRST_MS * 3);
+            }
+            struct reported *done = gt_new(struct reported);
+            *done = (struct reported){p, r == 0};
+            node_post(s->n, on_report_done, done);
+        } else if (r == 0 && id[0] && !atomic_load(&s->stop)) {
+            struct agent_heartbeat_in in = {.session = gt_str(id)};
+            struct agent_heartbeat_out out;
+            api_call(c, &agent_op_heartbeat, &in, &a, &out, &err);
+        }
+        gt_arena_fini(&a);
+        pthread_mutex_lock(&s->lock);
+    }
+    pthread_mutex_unlock(&s->lock);
+    api_client_free(c);
+    return NULL;
+}
+
+static void build_report(struct session *s, struct report *p)
+{
+    struct agent_task_report_list *l = &p->in.tasks;
+    l->v = gt_arena_array(&p->arena, struct agent_task_report, REPORT_BATCH);
+    l->has = true;
+    struct gt_table_iter it = {0};
+    for (struct gt_table_entry *e; l->n < REPORT_BATCH && (e = gt_table_next(&s->n->tasks, &it));) {
+        struct task *t = e->value;
+        if (!t->dirty || t->forgotten) {
+            continue;
+        }
+        struct agent_task_report *r = &l->v[l->n];
+        task_report(t, &p->arena, r);
+        /* The task may change or go while the report is under way. */
+        r->id = gt_str(gt_arena_strdup(&p->arena, t->id));
+        p->final[l->n++] = t->phase == TASK_STOPPED;
+        t->dirty = false;
+    }
+}
+
+void session_report_soon(struct session *s)
+{
+    if (!s || s->sending || !s->n->ready) {
+        return;
+    }
+    struct report *p = gt_new(struct report);
+    gt_arena_init(&p->arena, GT_LIMIT_API_ARENA);
+    build_report(s, p);
+    if (p->in.tasks.n == 0) {
+        gt_arena_fini(&p->arena);
+        free(p);
+        return;
+    }
+    /* Texts in the report point into tasks: take a copy by way of the codec. */
+    gt_auto_buf struct gt_buf text = GT_BUF_INIT(GT_LIMIT_API_BODY);
+    wire_json_encode(&agent_report_in_shape, &p->in, &text);
+    struct gt_str mine = gt_str_n(gt_arena_str(&p->arena, gt_buf_view(&text)), text.n);
+    p->in = (struct agent_report_in){0};
+    struct gt_err err = GT_ERR_INIT;
+    GT_ASSERT(wire_json_decode(&agent_report_in_shape, mine, &p->arena, &p->in, &err) == 0);
+    s->sending = true;
+    pthread_mutex_lock(&s->lock);
+    s->pending = p;
+    pthread_cond_broadcast(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void on_report_done(struct node *n, void *arg)
+{
+    struct reported *d = arg;
+    struct report *p = d->report;
+    n->session->sending = false;
+    for (size_t i = 0; i < p->in.tasks.n; i++) {
+        struct task *t = gt_table_get(&n->tasks, p->in.tasks.v[i].id);
+        if (!t) {
+            continue;
+        }
+        if (!d->ok) {
+            t->dirty = true;
+        } else if (p->final[i]) {
+            task_forget(t); /* the server knows: nothing of it is needed here any more */
+        }
+    }
+    gt_arena_fini(&p->arena);
+    free(p);
+    free(d);
+    session_report_soon(n->session);
+}
+
+struct session *session_new(struct node *n)
+{
+    struct session *s = gt_new(struct session);
+    s->n = n;
+    s->heartbeat_ms = 10000;
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->changed, NULL);
+    n->session = s;
+    snprintf(s->access_key, sizeof s->access_key, "%s", n->id.access_key);
+    snprintf(s->secret_key, sizeof s->secret_key, "%s", n->id.secret_key);
+    snprintf(s->node_id, sizeof s->node_id, "%s", n->id.node_id);
+    GT_ASSERT(pthread_create(&s->poller, NULL, poll_loop, s) == 0);
+    GT_ASSERT(pthread_create(&s->reporter, NULL, report_loop, s) == 0);
+    return s;
+}
+
+void session_free(struct session *s)
+{
+    if (!s) {
+        return;
+    }
+    atomic_store(&s->stop, true);
+    pthread_mutex_lock(&s->lock);
+    pthread_cond_broadcast(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+    pthread_join(s->poller, NULL);
+    pthread_join(s->reporter, NULL);
+    if (s->pending) {
+        gt_arena_fini(&s->pending->arena);
+        free(s->pending);
+    }
+    pthread_mutex_destroy(&s->lock);
+    pthread_cond_destroy(&s->changed);
+    free(s);
+}

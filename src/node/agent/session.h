@@ -1,0 +1,22 @@
+/*
+ * The node's conversation with the server: registration, the long poll for what should run, and
+ * reports of what does. Two threads with a connection each; results come to the loop.
+ *
+ * Every connection of an agent mints a session; a cloned or older agent is refused. A server that
+ * is not there, or comes back with another epoch, changes nothing that runs.
+ */
+#ifndef GT_NODE_AGENT_SESSION_H
+#define GT_NODE_AGENT_SESSION_H
+
+#include "lib/base/err.h"
+
+struct node;
+struct session;
+
+struct session *session_new(struct node *n);
+void session_free(struct session *s); /* stops the threads; NULL is allowed */
+/* From the loop: something is dirty. Reports go out at once, one call at a time. NULL is allowed.
+ */
+void session_report_soon(struct session *s);
+
+#endif

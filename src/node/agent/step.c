@@ -1,0 +1,592 @@
+/* The state machine of a task: look at how things are, do what comes next. */
+#include "lib/base/clock.h"
+#include "lib/base/file.h"
+#include "lib/base/log.h"
+#include "node/agent/control.h"
+#include "node/agent/logs.h"
+#include "node/agent/session.h"
+#include "node/agent/task.h"
+#include "node/link/link_state.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+enum { STOP_TIMEOUT_S = 30, DRAIN_MS = 5000 };
+
+void task_changed(struct task *t)
+{
+    t->dirty = true;
+    if (t->phase != TASK_STOPPED && t->prepared) {
+        task_write_metadata(t);
+    }
+    session_report_soon(t->node->session);
+}
+
+void task_fail(struct task *t, const char *stop_code, const char *fmt, ...)
+{
+    if (t->stop_code || t->desired_stop) {
+        return;
+    }
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(t->stopped_reason, sizeof t->stopped_reason, fmt, ap);
+    va_end(ap);
+    t->stop_code = stop_code;
+    gt_info("task %s ends: %s", t->id, t->stopped_reason);
+    task_save(t, NULL);
+    t->dirty = true;
+}
+
+void task_desired(struct task *t, const struct agent_task *in)
+{
+    if (gt_str_is(in->desired_status, "STOPPED") && !t->desired_stop) {
+        t->desired_stop = true;
+        gt_debug("task %s is to stop", t->id);
+    }
+    t->sequence = GT_MAX(t->sequence, in->sequence);
+    task_step(t);
+}
+
+static struct container *by_runtime_id(struct task *t, const char *id)
+{
+    for (size_t i = 0; i < t->n_containers; i++) {
+        if (gt_streq(t->containers[i].runtime_id, id)) {
+            return &t->containers[i];
+        }
+    }
+    return NULL;
+}
+
+static bool essential(const struct container *c)
+{
+    return !c->def->has_essential || c->def->essential;
+}
+
+/* --- what the shim says */
+
+static void on_started(struct container *c, const struct shim_created *created)
+{
+    c->request = 0;
+    c->state = CONTAINER_RUNNING;
+    c->pid = created->pid;
+    c->started_ms = created->started_ms ? created->started_ms : gt_clock_real_ms();
+    snprintf(c->cgroup, sizeof c->cgroup, "%s", created->cgroup);
+    health_start(c);
+}
+
+static const char *start_error_name(const struct gt_err *err)
+{
+    return err->sys_errno == ENOSPC || err->sys_errno == ENOMEM ? "CannotCreateContainerError"
+                                                                : "CannotStartContainerError";
+}
+
+static void on_not_started(struct container *c, const struct gt_err *err)
+{
+    c->request = 0;
+    c->state = CONTAINER_STOPPED;
+    c->start_failed = true;
+    c->stopped_ms = gt_clock_real_ms();
+    snprintf(c->reason, sizeof c->reason, "%s: %s", start_error_name(err), err->msg);
+    task_fail(c->task, "TaskFailedToStart", "%s", c->reason);
+}
+
+static void on_exited(struct container *c, const struct shim_event *e)
+{
+    c->state = CONTAINER_STOPPED;
+    c->has_exit = true;
+    c->exit_code = e->exit_code;
+    c->oom = e->oom;
+    c->stopped_ms = e->time_ms;
+    c->pid = 0;
+    if (c->oom) {
+        snprintf(c->reason, sizeof c->reason,
+                 "OutOfMemoryError: Container killed due to memory usage");
+    }
+    log_stream_poke(c->log, e->offset);
+    if (essential(c) && !c->task->desired_stop) {
+        task_fail(c->task, "EssentialContainerExited", "Essential container in task exited");
+    }
+}
+
+static void on_event(struct task *t, const struct shim_event *e)
+{
+    struct container *c = by_runtime_id(t, e->container);
+    if (!c) {
+        return;
+    }
+    switch ((enum shim_event_type)e->type) {
+    case SHIM_EVENT_STARTED:
+        c->pid = e->pid;
+        break;
+    case SHIM_EVENT_EXITED:
+        if (c->state != CONTAINER_STOPPED) {
+            on_exited(c, e);
+            task_changed(t);
+        }
+        break;
+    case SHIM_EVENT_EXEC_EXITED:
+        health_exec_exited(c, e->exec, e->exit_code);
+        control_exec_exited(t->node->control, t->id, e->exec, e->exit_code);
+        break;
+    case SHIM_EVENT_DROPPED:
+        gt_warn("task %s: %s wrote faster than its logs could be shipped: %llu bytes dropped",
+                t->id, c->name, (unsigned long long)(e->offset - c->dropped));
+        c->dropped = e->offset;
+        break;
+    case SHIM_EVENT_WARNING:
+        gt_warn("task %s: %s: %s", t->id, c->name, e->text);
+        break;
+    case SHIM_EVENT_OOM:
+        c->oom = true;
+        break;
+    case SHIM_EVENT_NONE:
+    default:
+        break;
+    }
+}
+
+static void on_reply(struct task *t, struct shim_reply *r)
+{
+    if (control_exec_reply(t->node->control, t->id, r)) {
+        return;
+    }
+    for (size_t i = 0; i < t->n_containers; i++) {
+        struct container *c = &t->containers[i];
+        if (c->state != CONTAINER_CREATING || c->request != (int64_t)r->id) {
+            continue;
+        }
+        if (r->err.kind != GT_ERR_NONE || r->err.sys_errno) {
+            on_not_started(c, &r->err);
+        } else {
+            on_started(c, &r->created);
+        }
+        task_changed(t);
+        break;
+    }
+    gt_closep(&r->fd);
+}
+
+static void shim_died(struct task *t)
+{
+    t->shim_dead = true;
+    uv_poll_stop(t->poll);
+    shim_close(gt_steal_ptr(t->shim));
+    int64_t now = gt_clock_real_ms();
+    bool ran = false;
+    for (size_t i = 0; i < t->n_containers; i++) {
+        struct container *c = &t->containers[i];
+        if (c->state == CONTAINER_RUNNING || c->state == CONTAINER_CREATING) {
+            ran = true;
+            c->state = CONTAINER_STOPPED;
+            c->stopped_ms = now;
+            c->has_exit = true;
+            c->exit_code = 137;
+            snprintf(c->reason, sizeof c->reason, "The process that ran the container was killed");
+        }
+    }
+    if (ran || !t->started_ms) {
+        task_fail(t, t->started_ms ? "EssentialContainerExited" : "TaskFailedToStart",
+                  "The process that ran the task's containers (gantry-shim) was killed");
+    }
+    task_changed(t);
+}
+
+void task_drain_shim(struct task *t)
+{
+    struct gt_err err = GT_ERR_INIT;
+    struct shim_reply r;
+    while (t->shim) {
+        int got = shim_recv(t->shim, &r, &err);
+        if (got == 0) {
+            break;
+        }
+        if (got < 0) {
+            shim_died(t);
+            break;
+        }
+        if (r.type == SHIM_EVENT) {
+            on_event(t, &r.event);
+        } else {
+            on_reply(t, &r);
+        }
+    }
+}
+
+static void on_readable(uv_poll_t *p, int status, int events)
+{
+    struct task *t = p->data;
+    task_drain_shim(t);
+    task_step(t);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    task_step(timer->data);
+}
+
+void task_attach_shim(struct task *t)
+{
+    t->poll = gt_new(uv_poll_t);
+    t->poll->data = t;
+    uv_poll_init(&t->node->loop, t->poll, shim_fd(t->shim));
+    uv_poll_start(t->poll, UV_READABLE, on_readable);
+}
+
+/* --- starting */
+
+static int take_shim(struct task *t)
+{
+    struct gt_err err = GT_ERR_INIT;
+    struct rt_limits limits;
+    gt_auto_free char *spool = task_dir(t, "spool");
+    task_limits(t, &limits);
+    int r = task_save(t, &err);
+    if (r == 0) {
+        r = shim_take(t->node->pool, &t->node->shim_opts, t->id, spool, &limits, &t->shim, &err);
+    }
+    if (r < 0) {
+        task_fail(t, "TaskFailedToStart", "CannotCreateContainerError: %s", err.msg);
+        return r;
+    }
+    task_attach_shim(t);
+    return 0;
+}
+
+static void create(struct container *c)
+{
+    struct task *t = c->task;
+    struct gt_err err = GT_ERR_INIT;
+    struct gt_arena a;
+    struct rt_spec spec;
+    gt_arena_init(&a, 4 * 1024 * 1024);
+    int64_t id = container_spec(c, &a, &spec, &err);
+    if (id == 0) {
+        id = shim_send_create(t->shim, c->runtime_id, &spec, -1, /* start= */ true, &err);
+    }
+    gt_arena_fini(&a);
+    c->created_ms = gt_clock_real_ms();
+    if (id < 0) {
+        on_not_started(c, &err);
+        task_changed(t);
+        return;
+    }
+    c->request = id;
+    c->state = CONTAINER_CREATING;
+}
+
+static const char *condition_text(const struct container *c, const struct container *dep)
+{
+    for (size_t i = 0; i < c->def->depends_on.n; i++) {
+        if (gt_str_is(c->def->depends_on.v[i].container_name, dep->name)) {
+            return gt_str_is(c->def->depends_on.v[i].condition, "HEALTHY")   ? "become healthy"
+                   : gt_str_is(c->def->depends_on.v[i].condition, "SUCCESS") ? "exit with code 0"
+                                                                             : "start";
+        }
+    }
+    return "start";
+}
+
+/* A dependency that takes longer than its startTimeout to be what others wait for. */
+static bool too_late(const struct container *c, int64_t now)
+{
+    for (size_t i = 0; i < c->def->depends_on.n; i++) {
+        char name[256];
+        snprintf(name, sizeof name, GT_STR_FMT, GT_STR_ARG(c->def->depends_on.v[i].container_name));
+        struct container *dep = task_container(c->task, name);
+        if (dep && dep->def->has_start_timeout && dep->created_ms &&
+            now >= dep->created_ms + dep->def->start_timeout * 1000) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void start_containers(struct task *t, int64_t now)
+{
+    for (size_t i = 0; i < t->n_containers && !t->stop_code; i++) {
+        struct container *c = &t->containers[i];
+        const struct container *why = NULL;
+        if (c->state != CONTAINER_NONE) {
+            continue;
+        }
+        enum order_verdict v = order_start(t, c, &why);
+        if (v == ORDER_WAIT && too_late(c, now)) {
+            task_fail(t, "TaskFailedToStart", "Container %s timed out waiting for its dependencies",
+                      c->name);
+        } else if (v == ORDER_NEVER) {
+            task_fail(t, "TaskFailedToStart", "Container %s depends on %s, which did not %s",
+                      c->name, why->name, condition_text(c, why));
+        } else if (v == ORDER_GO) {
+            if (!t->shim && !t->shim_dead && take_shim(t) < 0) {
+                return;
+            }
+            create(c);
+        }
+    }
+}
+
+/* RUNNING: every container has started, if only for a moment. */
+static void check_running(struct task *t)
+{
+    if (t->started_ms) {
+        return;
+    }
+    int64_t latest = 0;
+    for (size_t i = 0; i < t->n_containers; i++) {
+        const struct container *c = &t->containers[i];
+        if (c->state == CONTAINER_NONE || c->state == CONTAINER_CREATING || c->start_failed) {
+            return;
+        }
+        latest = GT_MAX(latest, c->started_ms);
+    }
+    t->started_ms = latest;
+    task_save(t, NULL);
+    task_changed(t);
+}
+
+/* --- stopping */
+
+static int stop_signal(const struct container *c)
+{
+    static const struct {
+        const char *name;
+        int number;
+    } table[] = {{"TERM", SIGTERM}, {"INT", SIGINT},   {"QUIT", SIGQUIT}, {"HUP", SIGHUP},
+                 {"KILL", SIGKILL}, {"USR1", SIGUSR1}, {"USR2", SIGUSR2}, {"WINCH", SIGWINCH}};
+    const char *s = c->image && c->image->stop_signal ? c->image->stop_signal : "";
+    s = strncmp(s, "SIG", 3) == 0 ? s + 3 : s;
+    for (size_t i = 0; i < GT_ARRAY_LEN(table); i++) {
+        if (gt_streq(s, table[i].name)) {
+            return table[i].number;
+        }
+    }
+    long n = strtol(s, NULL, 10);
+    return n > 0 && n < 65 ? (int)n : SIGTERM;
+}
+
+static void stop_container(struct container *c, int64_t now)
+{
+    struct task *t = c->task;
+    if (c->kill_deadline_ms == 0) {
+        int64_t timeout = c->def->has_stop_timeout ? c->def->stop_timeout : STOP_TIMEOUT_S;
+        c->kill_deadline_ms = now + timeout * 1000;
+        shim_signal(t->shim, c->runtime_id, "", stop_signal(c), NULL);
+    } else if (now >= c->kill_deadline_ms && !c->killed) {
+        c->killed = true;
+        shim_kill_all(t->shim, c->runtime_id, NULL);
+    }
+}
+
+static void stop_containers(struct task *t, int64_t now)
+{
+    bool left = false;
+    for (size_t i = 0; i < t->n_containers; i++) {
+        struct container *c = &t->containers[i];
+        if (c->state == CONTAINER_NONE) {
+            c->state = CONTAINER_STOPPED;
+            c->start_failed = true;
+        } else if (c->state == CONTAINER_RUNNING || c->state == CONTAINER_CREATING) {
+            left = true;
+            if (c->state == CONTAINER_RUNNING && t->shim && order_stop(t, c)) {
+                stop_container(c, now);
+            }
+        }
+    }
+    if (t->shim) {
+        task_drain_shim(t); /* what came in while signals were sent */
+    }
+    for (size_t i = 0; i < t->n_containers; i++) {
+        left |= t->containers[i].state != CONTAINER_STOPPED;
+    }
+    bool done = true;
+    for (size_t i = 0; i < t->n_containers; i++) {
+        done &= t->containers[i].state == CONTAINER_STOPPED;
+    }
+    if (done) {
+        t->phase = TASK_CLEANING;
+        t->execution_stopped_ms = gt_clock_real_ms();
+        for (size_t i = 0; i < t->n_containers; i++) {
+            t->execution_stopped_ms = GT_MAX(t->execution_stopped_ms, t->containers[i].stopped_ms);
+        }
+    }
+}
+
+/* --- giving everything back */
+
+struct clean {
+    struct task *t;
+    struct gt_err err;
+    int r;
+};
+
+static void clean_work(void *arg)
+{
+    struct clean *k = arg;
+    struct task *t = k->t;
+    static const char *const folders[] = {"rootfs", "volumes", "spool"};
+    gt_auto_free char *spool = task_dir(t, "spool");
+    for (size_t i = 0; i < t->n_containers; i++) {
+        const struct container *c = &t->containers[i];
+        if (c->has_exit && c->exit_code != 0 && !t->last_log[0]) {
+            gt_auto_free char *path = gt_asprintf("%s/%s.log", spool, c->runtime_id);
+            log_spool_tail(path, c->spool_from, t->last_log, sizeof t->last_log);
+        }
+    }
+    /* Processes of the cgroup may take a moment to die. */
+    for (int tries = 0; tries < 200; tries++) {
+        k->r = shim_cleanup(t->node->o.run_dir, t->id, &k->err);
+        if (k->r != -EBUSY) {
+            break;
+        }
+        uv_sleep(tries < 20 ? 1 : 10);
+    }
+    task_detach_network(t);
+    link_state_remove(t->node->o.run_dir, t->id, NULL);
+    for (size_t i = 0; i < GT_ARRAY_LEN(folders); i++) {
+        gt_auto_free char *dir = task_dir(t, folders[i]);
+        struct gt_err err = GT_ERR_INIT;
+        if (gt_remove_tree(AT_FDCWD, dir, &err) < 0) {
+            gt_warn("task %s: %s", t->id, err.msg);
+        }
+    }
+}
+
+static void clean_done(struct node *n, void *arg)
+{
+    struct clean *k = arg;
+    struct task *t = k->t;
+    if (k->r < 0 && k->r != -ENOENT) {
+        gt_warn("task %s: %s", t->id, k->err.msg);
+    }
+    free(k);
+    t->cleaning = false;
+    t->phase = TASK_STOPPED;
+    gt_info("task %s stopped", t->id);
+    task_changed(t);
+    task_step(t);
+}
+
+static void clean(struct task *t, int64_t now)
+{
+    if (t->cleaning) {
+        return;
+    }
+    bool drained = true;
+    for (size_t i = 0; i < t->n_containers; i++) {
+        drained &= log_stream_drained(t->containers[i].log);
+    }
+    if (!drained && now < t->execution_stopped_ms + DRAIN_MS) {
+        return;
+    }
+    if (t->shim) {
+        shim_shutdown(t->shim, NULL);
+        task_drain_shim(t);
+    }
+    if (t->poll) {
+        uv_poll_stop(t->poll);
+    }
+    shim_close(gt_steal_ptr(t->shim));
+    for (size_t i = 0; i < t->n_containers; i++) {
+        struct container *c = &t->containers[i];
+        if (c->log && c->has_exit && c->exit_code != 0 && !t->last_log[0]) {
+            log_stream_tail(c->log, t->last_log, sizeof t->last_log);
+        }
+        log_stream_drop(t->containers[i].log);
+        t->containers[i].log = NULL;
+        image_unref(gt_steal_ptr(t->containers[i].image));
+    }
+    struct clean *k = gt_new(struct clean);
+    k->t = t;
+    t->cleaning = true;
+    node_work(t->node, clean_work, clean_done, k);
+}
+
+/* --- the whole */
+
+int64_t task_deadline(const struct task *t)
+{
+    int64_t at = INT64_MAX;
+    for (size_t i = 0; i < t->n_containers; i++) {
+        const struct container *c = &t->containers[i];
+        at = GT_MIN(at, health_deadline(c));
+        if (t->phase == TASK_STOPPING && c->kill_deadline_ms && !c->killed &&
+            c->state == CONTAINER_RUNNING) {
+            at = GT_MIN(at, c->kill_deadline_ms);
+        }
+        if (t->phase == TASK_STOPPING && c->state == CONTAINER_RUNNING && !c->kill_deadline_ms &&
+            order_stop(t, c)) {
+            at = 0; /* it came up while others were asked to stop */
+        }
+        if (t->phase == TASK_ACTIVE && !t->started_ms && c->def->has_start_timeout &&
+            c->created_ms) {
+            at = GT_MIN(at, c->created_ms + c->def->start_timeout * 1000);
+        }
+    }
+    if (t->phase == TASK_CLEANING && !t->cleaning) {
+        at = GT_MIN(at, t->execution_stopped_ms + DRAIN_MS);
+    }
+    return at;
+}
+
+static void set_timer(struct task *t)
+{
+    int64_t at = task_deadline(t);
+    if (!t->timer) {
+        t->timer = gt_new(uv_timer_t);
+        uv_timer_init(&t->node->loop, t->timer);
+        t->timer->data = t;
+    }
+    if (at == INT64_MAX) {
+        uv_timer_stop(t->timer);
+        return;
+    }
+    int64_t now = gt_clock_real_ms();
+    uv_update_time(&t->node->loop);
+    uv_timer_start(t->timer, on_timer, at > now ? (uint64_t)(at - now) : 1, 0);
+}
+
+void task_step(struct task *t)
+{
+    int64_t now = gt_clock_real_ms();
+    if (t->phase == TASK_ACTIVE) {
+        check_running(t); /* also of what has ended already */
+    }
+    bool end = t->desired_stop || t->stop_code || t->forgotten;
+    if (end && t->phase < TASK_STOPPING && !t->preparing) {
+        t->phase = TASK_STOPPING;
+        t->stopping_ms = now;
+        task_changed(t);
+    }
+    if (t->phase == TASK_PREPARING && !t->preparing) {
+        if (t->prepared) {
+            t->phase = TASK_ACTIVE;
+        } else {
+            task_prepare(t);
+        }
+    }
+    if (t->phase == TASK_ACTIVE) {
+        start_containers(t, now);
+        check_running(t);
+        for (size_t i = 0; i < t->n_containers; i++) {
+            health_step(&t->containers[i], now);
+        }
+        if (t->stop_code) {
+            t->phase = TASK_STOPPING;
+            t->stopping_ms = now;
+            task_changed(t);
+        }
+    }
+    if (t->phase == TASK_STOPPING) {
+        stop_containers(t, now);
+    }
+    if (t->phase == TASK_CLEANING) {
+        clean(t, now);
+    }
+    if (t->phase == TASK_STOPPED && t->forgotten) {
+        task_forget(t);
+        return;
+    }
+    set_timer(t);
+}

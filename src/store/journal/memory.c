@@ -1,0 +1,176 @@
+/* The journal of tests and of the simulator: a list of encoded entries. Durable at once. */
+#include "store/journal/journal_priv.h"
+
+struct memory_journal {
+    struct journal base;
+    struct gt_buf *entries; /* entries[i] has revision first + i */
+    size_t n, cap;
+    uint64_t first;
+    bool full;
+    struct journal_stats stats;
+    uint64_t snapshot_revision; /* 0: none */
+    int64_t snapshot_time;
+    struct gt_buf snapshot;
+};
+
+static struct memory_journal *self(struct journal *j)
+{
+    return GT_CONTAINER_OF(j, struct memory_journal, base);
+}
+
+static int memory_read(struct journal *j, uint64_t after,
+                       int (*fn)(void *arg, const struct journal_entry *entry, struct gt_err *err),
+                       void *arg, struct gt_err *err)
+{
+    struct memory_journal *m = self(j);
+    struct gt_arena arena;
+    gt_arena_init(&arena, JOURNAL_ENTRY_MAX);
+    int r = 0;
+    size_t from = after >= m->first ? (size_t)(after - m->first + 1) : 0;
+    for (size_t i = from; i < m->n && r >= 0; i++) {
+        struct journal_entry e;
+        gt_arena_reset(&arena);
+        r = journal_decode(gt_buf_view(&m->entries[i]), &arena, &e, err);
+        r = r < 0 ? r : fn(arg, &e, err);
+    }
+    gt_arena_fini(&arena);
+    return r < 0 ? r : 0;
+}
+
+static int memory_recover(struct journal *j, const struct journal_reader *reader,
+                          struct gt_err *err)
+{
+    struct memory_journal *m = self(j);
+    int r = reader->start(reader->arg, m->snapshot_revision, m->snapshot_time, err);
+    if (r >= 0 && m->snapshot_revision) {
+        r = journal_chunk_read(gt_buf_view(&m->snapshot), reader, err);
+    }
+    if (r >= 0) {
+        r = memory_read(j, m->snapshot_revision, reader->entry, reader->arg, err);
+    }
+    j->appended = m->n ? m->first + m->n - 1 : m->snapshot_revision;
+    return r < 0 ? r : 0;
+}
+
+static void memory_append(struct journal *j, uint64_t revision, struct gt_buf *encoded)
+{
+    struct memory_journal *m = self(j);
+    if (m->n == m->cap) {
+        m->cap = m->cap ? m->cap * 2 : 64;
+        m->entries = gt_realloc(m->entries, m->cap * sizeof *m->entries);
+    }
+    if (m->n == 0) {
+        m->first = revision;
+    }
+    m->stats.commits++;
+    m->stats.entries++;
+    m->stats.bytes += encoded->n;
+    m->entries[m->n++] = *encoded;
+    if (j->events.on_durable) {
+        j->events.on_durable(j->events.arg, revision);
+    }
+}
+
+static int memory_flush(struct journal *j, struct gt_err *err)
+{
+    return 0;
+}
+
+static bool memory_snapshot(struct journal *j, const struct journal_snapshot *snapshot)
+{
+    struct memory_journal *m = self(j);
+    struct journal_item item;
+    journal_chunk_begin(&m->snapshot);
+    while (snapshot->next(snapshot->arg, &item)) {
+        journal_chunk_add(&m->snapshot, &item);
+    }
+    journal_chunk_end(&m->snapshot);
+    m->snapshot_revision = snapshot->revision;
+    m->snapshot_time = snapshot->time;
+    snapshot->done(snapshot->arg, NULL);
+    return true;
+}
+
+static void memory_cancel_snapshot(struct journal *j)
+{
+}
+
+static void memory_forget(struct journal *j, uint64_t revision)
+{
+    struct memory_journal *m = self(j);
+    size_t drop = 0;
+    while (drop < m->n && m->first + drop <= GT_MIN(revision, m->snapshot_revision)) {
+        gt_buf_fini(&m->entries[drop++]);
+    }
+    if (drop) {
+        memmove(m->entries, m->entries + drop, (m->n - drop) * sizeof *m->entries);
+        m->n -= drop;
+        m->first += drop;
+    }
+}
+
+static bool memory_has_room(struct journal *j)
+{
+    return !self(j)->full;
+}
+
+void memory_journal_set_room(struct journal *j, bool room)
+{
+    self(j)->full = !room;
+}
+
+static void memory_stats(struct journal *j, struct journal_stats *ret)
+{
+    *ret = self(j)->stats;
+}
+
+static void memory_close(struct journal *j)
+{
+    struct memory_journal *m = self(j);
+    for (size_t i = 0; i < m->n; i++) {
+        gt_buf_fini(&m->entries[i]);
+    }
+    free(m->entries);
+    gt_buf_fini(&m->snapshot);
+    free(m);
+}
+
+static const struct journal_ops memory_ops = {
+    .recover = memory_recover,
+    .append = memory_append,
+    .flush = memory_flush,
+    .snapshot = memory_snapshot,
+    .cancel_snapshot = memory_cancel_snapshot,
+    .forget = memory_forget,
+    .read = memory_read,
+    .has_room = memory_has_room,
+    .stats = memory_stats,
+    .close = memory_close,
+};
+
+struct journal *memory_journal_new(void)
+{
+    struct memory_journal *m = gt_new(struct memory_journal);
+    m->base.ops = &memory_ops;
+    m->first = 1;
+    m->snapshot = GT_BUF_INIT(JOURNAL_ENTRY_MAX);
+    return &m->base;
+}
+
+struct journal *memory_journal_copy(struct journal *j, uint64_t revision)
+{
+    struct memory_journal *from = self(j);
+    struct memory_journal *m = self(memory_journal_new());
+    m->first = from->first;
+    for (size_t i = 0; i < from->n && from->first + i <= revision; i++) {
+        struct gt_buf b = GT_BUF_INIT(JOURNAL_ENTRY_MAX);
+        gt_buf_str(&b, gt_buf_view(&from->entries[i]));
+        memory_append(&m->base, from->first + i, &b);
+    }
+    if (from->snapshot_revision && from->snapshot_revision <= revision) {
+        gt_buf_str(&m->snapshot, gt_buf_view(&from->snapshot));
+        m->snapshot_revision = from->snapshot_revision;
+        m->snapshot_time = from->snapshot_time;
+    }
+    return &m->base;
+}

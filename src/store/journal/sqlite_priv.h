@@ -1,0 +1,72 @@
+/* The sqlite back end's inside. */
+#ifndef GT_STORE_JOURNAL_SQLITE_PRIV_H
+#define GT_STORE_JOURNAL_SQLITE_PRIV_H
+
+#include "store/journal/journal_priv.h"
+
+#include "lib/base/list.h"
+
+#include <pthread.h>
+#include <sqlite3.h>
+
+/* One appended entry that waits for its commit. */
+struct pending {
+    struct gt_list link;
+    uint64_t revision;
+    struct gt_buf bytes;
+};
+
+struct sqlite_journal {
+    struct journal base;
+    char *path;
+    int lock_fd;
+    sqlite3 *db; /* the committer's, once it runs */
+    sqlite3_stmt *begin, *commit, *insert, *chunk, *snapshot_done, *trim_log, *trim_chunks,
+        *trim_snapshots;
+    pthread_t committer, checkpointer;
+    bool started;
+
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t work;  /* for the committer */
+    pthread_cond_t moved; /* for flush, cancel_snapshot */
+    pthread_cond_t full;  /* for the checkpointer */
+    struct gt_list queue;
+    uint64_t durable;     /* and told */
+    struct gt_err failed; /* kind set: no commit will follow */
+    bool closing;
+    bool has_snapshot, cancel;
+    struct journal_snapshot snapshot;
+    uint64_t forget; /* entries up to here may go, when a snapshot covers them */
+    bool trimming;
+    int wal_pages;
+    bool checkpointing, tail; /* tail: the committer should take the rest of the checkpoint */
+    struct journal_stats stats;
+
+    /* The committer's own. */
+    struct gt_buf chunk_buf;
+    int64_t chunk_seq;
+    uint64_t newest_snapshot;
+};
+
+static inline struct sqlite_journal *sqlite_self(struct journal *j)
+{
+    return GT_CONTAINER_OF(j, struct sqlite_journal, base);
+}
+
+/* sqlite_open.c */
+int sqlite_fail(sqlite3 *db, struct gt_err *err, const char *what, const char *path);
+int sqlite_connect(const char *path, bool read_only, sqlite3 **ret, struct gt_err *err);
+int sqlite_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret, const char *path,
+                   struct gt_err *err);
+
+/* sqlite_commit.c: the threads */
+int sqlite_start(struct sqlite_journal *s, struct gt_err *err);
+void sqlite_stop(struct sqlite_journal *s);
+
+/* sqlite_read.c */
+int sqlite_recover(struct journal *j, const struct journal_reader *reader, struct gt_err *err);
+int sqlite_read(struct journal *j, uint64_t after,
+                int (*fn)(void *arg, const struct journal_entry *entry, struct gt_err *err),
+                void *arg, struct gt_err *err);
+
+#endif

@@ -1,0 +1,130 @@
+#include "gt_test.h"
+
+#include "control/scheduler/scheduler.h"
+#include "lib/base/mem.h"
+
+static const struct query_attr zone_a[] = {{{"ecs.availability-zone", 21}, {"a", 1}}};
+static const struct query_attr zone_b[] = {{{"ecs.availability-zone", 21}, {"b", 1}},
+                                           {{"disk", 4}, {"ssd", 3}}};
+
+static struct sched_node node(const char *id, const struct query_attr *attrs, size_t n)
+{
+    return (struct sched_node){.id = gt_str(id),
+                               .active = true,
+                               .connected = true,
+                               .cpu_free = 1024,
+                               .memory_free = 1000,
+                               .addresses_free = 250,
+                               .attrs = attrs,
+                               .n_attrs = n};
+}
+
+GT_TEST(every_refusal_has_its_reason)
+{
+    static const int64_t used[] = {SCHED_PORT(80, false), SCHED_PORT(53, true)};
+    static const int64_t tcp53[] = {SCHED_PORT(53, false)};
+    struct sched_node n = node("n", zone_a, 1);
+    n.ports = used;
+    n.n_ports = 2;
+    struct sched_request rq = {.cpu = 1024, .memory = 1000, .needs_address = true};
+    assert_int_equal(sched_fits(&n, &rq), SCHED_FITS);
+    rq.cpu = 1025;
+    assert_string_equal(sched_refusal_reason(sched_fits(&n, &rq)), "RESOURCE:CPU");
+    rq.cpu = 0, rq.memory = 1001;
+    assert_string_equal(sched_refusal_reason(sched_fits(&n, &rq)), "RESOURCE:MEMORY");
+    rq.memory = 6, rq.ports = used, rq.n_ports = 1;
+    assert_string_equal(sched_refusal_reason(sched_fits(&n, &rq)), "RESOURCE:PORTS");
+    rq.ports = tcp53;
+    assert_int_equal(sched_fits(&n, &rq), SCHED_FITS);
+    n.addresses_free = 0;
+    assert_string_equal(sched_refusal_reason(sched_fits(&n, &rq)), "RESOURCE:ENI");
+    n.group_tasks = 1;
+    rq.distinct_instance = true;
+    assert_int_equal(sched_fits(&n, &rq), SCHED_DISTINCT);
+    n.connected = false;
+    assert_string_equal(sched_refusal_reason(sched_fits(&n, &rq)), "AGENT");
+}
+
+GT_TEST(spreads_over_zones_first)
+{
+    struct sched_node nodes[] = {node("1", zone_a, 1), node("2", zone_a, 1), node("3", zone_b, 2)};
+    struct sched_request rq = {.cpu = 10, .memory = 10};
+    for (uint64_t seed = 0; seed < 50; seed++) {
+        struct gt_prng rng = {seed};
+        for (size_t i = 0; i < 3; i++) {
+            nodes[i].group_tasks = 0;
+        }
+        for (int i = 0; i < 6; i++) {
+            int at = sched_place(nodes, 3, &rq, &rng, NULL);
+            assert_true(at >= 0);
+            nodes[at].group_tasks++;
+        }
+        assert_int_equal(nodes[2].group_tasks, 3);
+        assert_true(nodes[0].group_tasks >= 1 && nodes[1].group_tasks >= 1);
+    }
+}
+
+GT_TEST(binpack_fills_and_seed_decides)
+{
+    struct sched_node nodes[] = {node("1", zone_a, 1), node("2", zone_a, 1), node("3", zone_a, 1)};
+    nodes[1].memory_free = 500;
+    struct sched_strategy s;
+    assert_int_equal(sched_strategy_parse(gt_str("binpack"), gt_str("memory"), &s), 0);
+    struct sched_request rq = {.cpu = 1, .memory = 10, .strategies = &s, .n_strategies = 1};
+    struct gt_prng rng = {1};
+    assert_int_equal(sched_place(nodes, 3, &rq, &rng, NULL), 1);
+    rq.memory = 600;
+    enum sched_refusal why[3];
+    assert_int_not_equal(sched_place(nodes, 3, &rq, &rng, why), 1);
+    assert_int_equal(why[1], SCHED_MEMORY);
+    assert_true(sched_strategy_parse(gt_str("binpack"), gt_str("disk"), &s) < 0);
+    assert_true(sched_strategy_parse(gt_str("spread"), gt_str("zone"), &s) < 0);
+    assert_int_equal(sched_strategy_parse(gt_str("random"), gt_str(""), &s), 0);
+    struct gt_prng a = {7}, b = {7};
+    rq.strategies = &s, rq.memory = 1;
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(sched_place(nodes, 3, &rq, &a, NULL),
+                         sched_place(nodes, 3, &rq, &b, NULL));
+    }
+}
+
+GT_TEST(queries)
+{
+    static const struct {
+        const char *text;
+        int want; /* -1: refused */
+    } cases[] = {
+        {"attribute:disk == ssd", 1},
+        {"attribute:disk != ssd", 0},
+        {"attribute:disk exists", 1},
+        {"attribute:gpu !exists", 1},
+        {"attribute:gpu not_exists and attribute:disk in [hdd, ssd]", 1},
+        {"attribute:disk !in [hdd, ssd]", 0},
+        {"!(attribute:disk == ssd) || runningTasksCount < 3", 1},
+        {"runningTasksCount >= 10", 0},
+        {"agentConnected == true", 1},
+        {"not(agentConnected == true)", 0},
+        {"attribute:disk =~ s.*", -1},
+        {"attribute:disk", -1},
+        {"disk == ssd", -1},
+        {"(attribute:disk == ssd", -1},
+        {"attribute:disk in ssd", -1},
+        {"attribute:disk == ssd ssd", -1},
+        {"", -1},
+    };
+    struct query_subject s = {.attrs = zone_b, .n_attrs = 2, .connected = true, .running_tasks = 2};
+    for (size_t i = 0; i < GT_ARRAY_LEN(cases); i++) {
+        struct gt_arena a;
+        struct gt_err err = GT_ERR_INIT;
+        gt_arena_init(&a, 1 << 20);
+        const struct query *q = query_parse(gt_str(cases[i].text), &a, &err);
+        int got = q ? query_matches(q, &s) : -1;
+        if (got != cases[i].want) {
+            fail_msg("%s: %d, %s", cases[i].text, got, err.msg);
+        }
+        gt_arena_fini(&a);
+    }
+}
+
+GT_RUN(GT_CASE(every_refusal_has_its_reason), GT_CASE(spreads_over_zones_first),
+       GT_CASE(binpack_fills_and_seed_decides), GT_CASE(queries))
