@@ -140,6 +140,16 @@ class Gantry:
         shutil.rmtree(self.run_dir, ignore_errors=True)
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """What a test's own Gantry wrote last stands below its failure."""
+    report = (yield).get_result()
+    if report.failed:
+        for value in item.funcargs.values():
+            if isinstance(value, Gantry) and os.path.exists(os.path.join(value.dir, 'log')):
+                report.sections.append(('log of ' + value.name, value.read_log()))
+
+
 @pytest.fixture(scope='session')
 def busybox_layout():
     path = os.path.join(BUILD, 'images', 'busybox')
