@@ -215,6 +215,23 @@ def test_killed_shim_stops_its_task_and_the_service_replaces_it(gantry, busybox,
     ecs.delete_service(service=name, force=True)
 
 
+def test_stuck_shim_does_not_keep_its_task(gantry, busybox):
+    arn = run(gantry, register(gantry, 'stuck', container(busybox, command=['sleep', '1000'],
+                                                          stopTimeout=2)))
+    wait_status(gantry, arn, 'RUNNING')
+    other = run(gantry, register(gantry, 'other', container(busybox, command=['sleep', '1000'],
+                                                            stopTimeout=2)))
+    wait_status(gantry, other, 'RUNNING')
+    shim = shim_of(gantry, arn)
+    os.kill(shim, signal.SIGSTOP)
+    gantry.client('ecs').stop_task(task=arn)
+    stop(gantry, other)  # nobody else has to wait
+    assert describe(gantry, arn)['lastStatus'] != 'STOPPED'
+    t = wait_status(gantry, arn, 'STOPPED', 25)
+    assert t['containers'][0]['exitCode'] == 137
+    wait_for(lambda: not os.path.exists(f'/proc/{shim}'), 10)
+
+
 def running(gantry, service, count):
     ecs = gantry.client('ecs')
     arns = ecs.list_tasks(serviceName=service)['taskArns']

@@ -224,3 +224,21 @@ def test_stopping_while_it_starts(gantry, busybox):
         ecs.stop_task(task=arns[-1])
     for arn in arns:
         wait_status(gantry, arn, 'STOPPED')
+
+
+def test_tasks_that_come_while_others_go(gantry, busybox):
+    """The descriptor of a shim that went is soon another's, and what a shim says may come at any
+    moment: nothing of it may be lost."""
+    ecs = gantry.client('ecs')
+    definition = register(gantry, busybox, 'brief', command=['true'], memory=16)
+    arns = []
+    for _ in range(60):
+        arns.append(run(gantry, definition))
+        time.sleep(0.03)
+
+    def over():
+        tasks = ecs.describe_tasks(tasks=arns)['tasks']
+        return all(t['lastStatus'] == 'STOPPED' for t in tasks) and tasks
+
+    tasks = wait_for(over, 30)
+    assert [t['containers'][0].get('exitCode') for t in tasks] == [0] * len(arns)

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int open_parts(struct node *n, struct gt_err *err)
@@ -56,22 +57,16 @@ static int load_keys(struct node *n, struct gt_err *err)
 static void trim_spools(struct task *t)
 {
     enum { KEEP = 16 * 1024 * 1024 };
-    struct shim_container list[SHIM_MAX_CONTAINERS];
-    int n = t->shim && t->phase == TASK_ACTIVE
-                ? shim_containers(t->shim, list, SHIM_MAX_CONTAINERS, NULL)
-                : 0;
-    for (int i = 0; i < n; i++) {
-        struct container *c = task_container(t, list[i].id);
-        if (c && !c->log && list[i].spool_written - list[i].spool_acked > 2 * KEEP) {
-            gt_auto_free char *spool = task_dir(t, "spool");
-            gt_auto_free char *path = gt_asprintf("%s/%s.log", spool, c->runtime_id);
-            c->spool_from =
-                log_spool_boundary(path, list[i].spool_acked, list[i].spool_written - KEEP);
-            shim_spool_ack(t->shim, list[i].id, c->spool_from, NULL);
+    for (size_t i = 0; t->shim && t->phase == TASK_ACTIVE && i < t->n_containers; i++) {
+        struct container *c = &t->containers[i];
+        gt_auto_free char *spool = task_dir(t, "spool");
+        gt_auto_free char *path = gt_asprintf("%s/%s.log", spool, c->runtime_id);
+        struct stat st;
+        uint64_t written = !c->log && stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
+        if (written > c->spool_from + 2 * KEEP) {
+            c->spool_from = log_spool_boundary(path, c->spool_from, written - KEEP);
+            shim_send_spool_ack(t->shim, c->runtime_id, c->spool_from, NULL);
         }
-    }
-    if (n > 0) {
-        task_drain_shim(t);
     }
 }
 

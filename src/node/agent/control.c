@@ -76,7 +76,7 @@ static void hang_up(struct connection *k)
     if (k->running) {
         struct task *t = gt_table_get(&k->c->n->tasks, gt_str(k->task));
         if (t && t->shim) {
-            shim_signal(t->shim, k->container, k->exec, SIGKILL, NULL);
+            shim_send_signal(t->shim, k->container, k->exec, SIGKILL, NULL);
         }
     }
     gt_list_remove(&k->link);

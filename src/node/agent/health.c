@@ -113,7 +113,7 @@ void health_step(struct container *c, int64_t now)
     if (c->health.running && now >= c->health.deadline_ms) {
         char id[32];
         snprintf(id, sizeof id, "health-%u", c->health.round);
-        shim_signal(c->task->shim, c->runtime_id, id, 9, NULL);
+        shim_send_signal(c->task->shim, c->runtime_id, id, SIGKILL, NULL);
         judge(c, false);
     } else if (!c->health.running && now >= c->health.next_ms) {
         run_check(c, now);

@@ -237,8 +237,7 @@ static void on_acked(struct node *n, void *arg)
     struct task *t = gt_table_get(&n->tasks, gt_str(a->task_id));
     if (t) {
         if (t->shim && !t->shim_dead) {
-            shim_spool_ack(t->shim, a->runtime_id, a->offset, NULL);
-            task_drain_shim(t);
+            shim_send_spool_ack(t->shim, a->runtime_id, a->offset, NULL);
         }
         task_step(t);
     }

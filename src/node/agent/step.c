@@ -13,7 +13,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { STOP_TIMEOUT_S = 30, DRAIN_MS = 5000 };
+enum {
+    STOP_TIMEOUT_S = 30,
+    DRAIN_MS = 5000,
+    /* A shim that has not started or killed a container by then is stuck itself. */
+    CREATE_LIMIT_MS = 120000,
+    KILL_LIMIT_MS = 10000,
+};
 
 void task_changed(struct task *t)
 {
@@ -168,11 +174,11 @@ static void on_reply(struct task *t, struct shim_reply *r)
     gt_closep(&r->fd);
 }
 
-static void shim_died(struct task *t)
+/* It is dead, or as good as dead: then it dies when its cgroup goes. */
+static void shim_lost(struct task *t, const char *how)
 {
     t->shim_dead = true;
-    uv_poll_stop(t->poll);
-    shim_close(gt_steal_ptr(t->shim));
+    shim_close(task_detach_shim(t));
     int64_t now = gt_clock_real_ms();
     bool ran = false;
     for (size_t i = 0; i < t->n_containers; i++) {
@@ -188,7 +194,7 @@ static void shim_died(struct task *t)
     }
     if (ran || !t->started_ms) {
         task_fail(t, t->started_ms ? "EssentialContainerExited" : "TaskFailedToStart",
-                  "The process that ran the task's containers (gantry-shim) was killed");
+                  "The process that ran the task's containers (gantry-shim) %s", how);
     }
     task_changed(t);
 }
@@ -203,7 +209,7 @@ void task_drain_shim(struct task *t)
             break;
         }
         if (got < 0) {
-            shim_died(t);
+            shim_lost(t, "was killed");
             break;
         }
         if (r.type == SHIM_EVENT) {
@@ -232,6 +238,21 @@ void task_attach_shim(struct task *t)
     t->poll->data = t;
     uv_poll_init(&t->node->loop, t->poll, shim_fd(t->shim));
     uv_poll_start(t->poll, UV_READABLE, on_readable);
+}
+
+static void free_handle(uv_handle_t *h)
+{
+    free(h);
+}
+
+/* Closing the handle makes libuv forget the descriptor by its number, so it must be closed before
+ * the descriptor is: later the number is another task's. */
+struct shim *task_detach_shim(struct task *t)
+{
+    if (t->poll) {
+        uv_close((uv_handle_t *)gt_steal_ptr(t->poll), free_handle);
+    }
+    return gt_steal_ptr(t->shim);
 }
 
 /* --- starting */
@@ -372,35 +393,25 @@ static void stop_container(struct container *c, int64_t now)
     if (c->kill_deadline_ms == 0) {
         int64_t timeout = c->def->has_stop_timeout ? c->def->stop_timeout : STOP_TIMEOUT_S;
         c->kill_deadline_ms = now + timeout * 1000;
-        shim_signal(t->shim, c->runtime_id, "", stop_signal(c), NULL);
+        shim_send_signal(t->shim, c->runtime_id, "", stop_signal(c), NULL);
     } else if (now >= c->kill_deadline_ms && !c->killed) {
         c->killed = true;
-        shim_kill_all(t->shim, c->runtime_id, NULL);
+        shim_send_kill_all(t->shim, c->runtime_id, NULL);
     }
 }
 
 static void stop_containers(struct task *t, int64_t now)
 {
-    bool left = false;
+    bool done = true;
     for (size_t i = 0; i < t->n_containers; i++) {
         struct container *c = &t->containers[i];
         if (c->state == CONTAINER_NONE) {
             c->state = CONTAINER_STOPPED;
             c->start_failed = true;
-        } else if (c->state == CONTAINER_RUNNING || c->state == CONTAINER_CREATING) {
-            left = true;
-            if (c->state == CONTAINER_RUNNING && t->shim && order_stop(t, c)) {
-                stop_container(c, now);
-            }
+        } else if (c->state == CONTAINER_RUNNING && t->shim && order_stop(t, c)) {
+            stop_container(c, now);
         }
     }
-    if (t->shim) {
-        task_drain_shim(t); /* what came in while signals were sent */
-    }
-    for (size_t i = 0; i < t->n_containers; i++) {
-        left |= t->containers[i].state != CONTAINER_STOPPED;
-    }
-    bool done = true;
     for (size_t i = 0; i < t->n_containers; i++) {
         done &= t->containers[i].state == CONTAINER_STOPPED;
     }
@@ -413,10 +424,31 @@ static void stop_containers(struct task *t, int64_t now)
     }
 }
 
+/* When to give up on the shim for this container; INT64_MAX: it does what it should. */
+static int64_t give_up_at(const struct container *c)
+{
+    if (c->state == CONTAINER_CREATING) {
+        return c->created_ms + CREATE_LIMIT_MS;
+    }
+    return c->state == CONTAINER_RUNNING && c->killed ? c->kill_deadline_ms + KILL_LIMIT_MS
+                                                      : INT64_MAX;
+}
+
+static void check_shim(struct task *t, int64_t now)
+{
+    for (size_t i = 0; t->shim && i < t->n_containers; i++) {
+        if (now >= give_up_at(&t->containers[i])) {
+            gt_warn("task %s: gantry-shim does not answer", t->id);
+            shim_lost(t, "did not answer");
+        }
+    }
+}
+
 /* --- giving everything back */
 
 struct clean {
     struct task *t;
+    struct shim *shim;
     struct gt_err err;
     int r;
 };
@@ -427,6 +459,10 @@ static void clean_work(void *arg)
     struct task *t = k->t;
     static const char *const folders[] = {"rootfs", "volumes", "spool"};
     gt_auto_free char *spool = task_dir(t, "spool");
+    if (k->shim) {
+        shim_shutdown(k->shim, NULL);
+        shim_close(k->shim);
+    }
     for (size_t i = 0; i < t->n_containers; i++) {
         const struct container *c = &t->containers[i];
         if (c->has_exit && c->exit_code != 0 && !t->last_log[0]) {
@@ -480,14 +516,6 @@ static void clean(struct task *t, int64_t now)
     if (!drained && now < t->execution_stopped_ms + DRAIN_MS) {
         return;
     }
-    if (t->shim) {
-        shim_shutdown(t->shim, NULL);
-        task_drain_shim(t);
-    }
-    if (t->poll) {
-        uv_poll_stop(t->poll);
-    }
-    shim_close(gt_steal_ptr(t->shim));
     for (size_t i = 0; i < t->n_containers; i++) {
         struct container *c = &t->containers[i];
         if (c->log && c->has_exit && c->exit_code != 0 && !t->last_log[0]) {
@@ -499,6 +527,7 @@ static void clean(struct task *t, int64_t now)
     }
     struct clean *k = gt_new(struct clean);
     k->t = t;
+    k->shim = task_detach_shim(t);
     t->cleaning = true;
     node_work(t->node, clean_work, clean_done, k);
 }
@@ -511,6 +540,7 @@ int64_t task_deadline(const struct task *t)
     for (size_t i = 0; i < t->n_containers; i++) {
         const struct container *c = &t->containers[i];
         at = GT_MIN(at, health_deadline(c));
+        at = t->shim ? GT_MIN(at, give_up_at(c)) : at;
         if (t->phase == TASK_STOPPING && c->kill_deadline_ms && !c->killed &&
             c->state == CONTAINER_RUNNING) {
             at = GT_MIN(at, c->kill_deadline_ms);
@@ -550,6 +580,7 @@ static void set_timer(struct task *t)
 void task_step(struct task *t)
 {
     int64_t now = gt_clock_real_ms();
+    check_shim(t, now);
     if (t->phase == TASK_ACTIVE) {
         check_running(t); /* also of what has ended already */
     }

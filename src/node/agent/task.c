@@ -160,14 +160,10 @@ static void free_handle(uv_handle_t *h)
 void task_free(struct task *t)
 {
     gt_table_del(&t->node->tasks, gt_str(t->id));
-    if (t->poll) {
-        uv_poll_stop(t->poll);
-        uv_close((uv_handle_t *)t->poll, free_handle);
-    }
+    shim_close(task_detach_shim(t));
     if (t->timer) {
         uv_close((uv_handle_t *)t->timer, free_handle);
     }
-    shim_close(t->shim);
     for (size_t i = 0; i < t->n_containers; i++) {
         struct container *c = &t->containers[i];
         image_unref(c->image);

@@ -120,8 +120,9 @@ void task_changed(struct task *t); /* marks it for a report, writes the metadata
 void task_fail(struct task *t, const char *stop_code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void task_desired(struct task *t, const struct agent_task *in);
-void task_attach_shim(struct task *t); /* watches t->shim */
-void task_drain_shim(struct task *t);  /* handles what its shim has said */
+void task_attach_shim(struct task *t);         /* watches t->shim */
+struct shim *task_detach_shim(struct task *t); /* ends that; NULL, or it is the caller's */
+void task_drain_shim(struct task *t);          /* handles what its shim has said */
 /* The earliest time at which something is due; INT64_MAX: nothing. */
 int64_t task_deadline(const struct task *t);
 

@@ -47,7 +47,8 @@ static int send_all(struct shim *s, const struct shim_hdr *h, const struct iovec
         c->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
         memcpy(CMSG_DATA(c), fds, sizeof(int) * n_fds);
     }
-    while (sendmsg(s->fd, &msg, MSG_NOSIGNAL) < 0) {
+    /* Room for a megabyte of requests: a shim that leaves them lying is stopped or stuck. */
+    while (sendmsg(s->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
         if (errno != EINTR) {
             return gt_err_errno(err, errno == ECONNRESET ? EPIPE : errno, "ask the shim");
         }
@@ -313,13 +314,19 @@ int shim_exec(struct shim *s, const char *container, const char *exec_id, const 
     return r;
 }
 
+static int64_t send_target(struct shim *s, uint32_t type, struct shim_target *t,
+                           const char *container, struct gt_err *err)
+{
+    int r = copy_id(t->container, container, err);
+    struct iovec part = {t, sizeof *t};
+    return r < 0 ? r : request(s, type, &part, 1, NULL, 0, err);
+}
+
 static int simple(struct shim *s, uint32_t type, struct shim_target *t, const char *container,
                   struct gt_err *err)
 {
     struct shim_hdr h;
-    int r = copy_id(t->container, container, err);
-    struct iovec part = {t, sizeof *t};
-    return r < 0 ? r : await(s, request(s, type, &part, 1, NULL, 0, err), &h, NULL, err);
+    return await(s, send_target(s, type, t, container, err), &h, NULL, err);
 }
 
 int shim_start(struct shim *s, const char *container, struct gt_err *err)
@@ -328,18 +335,38 @@ int shim_start(struct shim *s, const char *container, struct gt_err *err)
     return simple(s, SHIM_START, &t, container, err);
 }
 
-int shim_signal(struct shim *s, const char *container, const char *exec, int signo,
-                struct gt_err *err)
+int64_t shim_send_signal(struct shim *s, const char *container, const char *exec, int signo,
+                         struct gt_err *err)
 {
     struct shim_target t = {.number = signo};
     int r = copy_id(t.exec, exec, err);
-    return r < 0 ? r : simple(s, SHIM_SIGNAL, &t, container, err);
+    return r < 0 ? r : send_target(s, SHIM_SIGNAL, &t, container, err);
+}
+
+int64_t shim_send_kill_all(struct shim *s, const char *container, struct gt_err *err)
+{
+    struct shim_target t = {0};
+    return send_target(s, SHIM_KILL_ALL, &t, container, err);
+}
+
+int64_t shim_send_spool_ack(struct shim *s, const char *container, uint64_t offset,
+                            struct gt_err *err)
+{
+    struct shim_target t = {.offset = offset};
+    return send_target(s, SHIM_SPOOL_ACK, &t, container, err);
+}
+
+int shim_signal(struct shim *s, const char *container, const char *exec, int signo,
+                struct gt_err *err)
+{
+    struct shim_hdr h;
+    return await(s, shim_send_signal(s, container, exec, signo, err), &h, NULL, err);
 }
 
 int shim_kill_all(struct shim *s, const char *container, struct gt_err *err)
 {
-    struct shim_target t = {0};
-    return simple(s, SHIM_KILL_ALL, &t, container, err);
+    struct shim_hdr h;
+    return await(s, shim_send_kill_all(s, container, err), &h, NULL, err);
 }
 
 int shim_freeze(struct shim *s, const char *container, bool frozen, struct gt_err *err)
@@ -357,8 +384,8 @@ int shim_resize(struct shim *s, const char *container, unsigned rows, unsigned c
 
 int shim_spool_ack(struct shim *s, const char *container, uint64_t offset, struct gt_err *err)
 {
-    struct shim_target t = {.offset = offset};
-    return simple(s, SHIM_SPOOL_ACK, &t, container, err);
+    struct shim_hdr h;
+    return await(s, shim_send_spool_ack(s, container, offset, err), &h, NULL, err);
 }
 
 int shim_remove(struct shim *s, const char *container, struct gt_err *err)

@@ -6,10 +6,11 @@
  * SHUTDOWN, or when it is killed; then its containers end with it, but shim_cleanup() is what makes
  * sure of that.
  *
- * Calls block until the shim answers (microseconds; CREATE and EXEC a few milliseconds) and give up
- * after 30 s. The parts shim_send() and shim_recv() are there for a loop that does not want to
- * wait: the socket, shim_fd(), is readable when shim_recv() has something. One object, one thread
- * at a time.
+ * Requests block until the shim answers (microseconds; CREATE and EXEC a few milliseconds) and give
+ * up after 30 s. A loop that must not wait sends with shim_send_...() and reads with shim_recv();
+ * the socket, shim_fd(), is readable when there is something. Do one or the other: a request that
+ * waits throws away replies to what was sent before, and takes events off the socket (they are
+ * kept, but shim_fd() does not tell of them). One object, one thread at a time.
  */
 #ifndef GT_NODE_SHIM_CLIENT_H
 #define GT_NODE_SHIM_CLIENT_H
@@ -101,8 +102,9 @@ int shim_shutdown(struct shim *s, struct gt_err *err);
  * request too. */
 int shim_next_event(struct shim *s, struct shim_event *ret, struct gt_err *err);
 
-/* --- for a loop: sends without waiting, the id of the request is returned. The reply comes out of
- * shim_recv(): 1 and a reply or an event, 0 nothing now, -EPIPE dead. */
+/* --- for a loop: sends without waiting, the id of the request is returned; -EAGAIN when the shim
+ * has stopped to listen. The reply comes out of shim_recv(): 1 and a reply or an event, 0 nothing
+ * now, -EPIPE dead. */
 struct shim_reply {
     uint32_t type; /* SHIM_REPLY or SHIM_EVENT */
     uint32_t id;
@@ -117,6 +119,11 @@ int64_t shim_send_create(struct shim *s, const char *container, const struct rt_
                          int stdin_fd, bool start, struct gt_err *err);
 int64_t shim_send_exec(struct shim *s, const char *container, const char *exec_id,
                        const struct rt_exec *e, const int stdio[3], struct gt_err *err);
+int64_t shim_send_signal(struct shim *s, const char *container, const char *exec, int signo,
+                         struct gt_err *err);
+int64_t shim_send_kill_all(struct shim *s, const char *container, struct gt_err *err);
+int64_t shim_send_spool_ack(struct shim *s, const char *container, uint64_t offset,
+                            struct gt_err *err);
 int shim_recv(struct shim *s, struct shim_reply *ret, struct gt_err *err);
 
 #endif
