@@ -119,3 +119,14 @@ def test_image_of_a_foreign_registry_runs(gantry, busybox_layout, registry):
     t = run_to_end(gantry, registry.host + '/foreign:1', 'foreign')
     assert t['containers'][0]['exitCode'] == 5, t
     assert t['containers'][0]['imageDigest'].startswith('sha256:')
+
+
+def test_reasons_are_text_whatever_names_there_are(gantry, busybox, registry):
+    """Names in archives are bytes, and a long reason is cut somewhere: neither ends the agent."""
+    agent = gantry.pid_of('gantry-agent')
+    registry.add_image('bytes', [registry.add_layer(item('../\udcff\udcfe', 'x'))])
+    assert_refused(gantry, registry.host + '/bytes:1', 'bytes', '?')
+    for extra in range(4):  # the cut falls into the middle of a character for one of them
+        t = run_to_end(gantry, busybox, 'cut', ['/' + 'x' * extra + '\U0001f433' * 200])
+        assert t['stoppedReason'].startswith('CannotStartContainerError: '), t
+    assert gantry.pid_of('gantry-agent') == agent

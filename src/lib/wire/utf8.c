@@ -1,5 +1,7 @@
 #include "lib/wire/utf8.h"
 
+#include <string.h>
+
 static bool continues(const char *p, size_t i)
 {
     return ((unsigned char)p[i] & 0xc0) == 0x80;
@@ -38,6 +40,18 @@ bool wire_utf8_valid(struct gt_str s)
         p += n;
     }
     return true;
+}
+
+void wire_utf8_clean(char *s)
+{
+    for (char *p = s, *end = s + strlen(s); p < end;) {
+        size_t n = wire_utf8_len(p, end);
+        if (n == 0) {
+            *p = '?';
+            n = 1;
+        }
+        p += n;
+    }
 }
 
 size_t wire_utf8_count(struct gt_str s)

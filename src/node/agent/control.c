@@ -3,6 +3,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/list.h"
 #include "lib/base/log.h"
+#include "lib/wire/utf8.h"
 #include "node/agent/task.h"
 
 #include <fcntl.h>
@@ -61,7 +62,10 @@ static void send_json(int fd, json_t *o, int pass_fd)
 
 static void send_error(int fd, const char *why)
 {
-    send_json(fd, json_pack("{s:s}", "error", why), -1);
+    char text[512];
+    snprintf(text, sizeof text, "%s", why);
+    wire_utf8_clean(text);
+    send_json(fd, json_pack("{s:s}", "error", text), -1);
 }
 
 static void on_closed(uv_handle_t *h)
@@ -177,6 +181,7 @@ bool control_exec_reply(struct control *c, const char *task_id, struct shim_repl
         }
         k->waiting = false;
         if (r->err.kind != GT_ERR_NONE || r->err.sys_errno) {
+            wire_utf8_clean(r->err.msg);
             json_t *o = json_pack("{s:s, s:i}", "error", r->err.msg, "exitCode",
                                   r->err.sys_errno == ENOENT ? 127 : 126);
             send_json(k->fd, o, -1);

@@ -2,6 +2,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/file.h"
 #include "lib/base/log.h"
+#include "lib/wire/utf8.h"
 #include "node/agent/control.h"
 #include "node/agent/logs.h"
 #include "node/agent/session.h"
@@ -39,6 +40,7 @@ void task_fail(struct task *t, const char *stop_code, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(t->stopped_reason, sizeof t->stopped_reason, fmt, ap);
     va_end(ap);
+    wire_utf8_clean(t->stopped_reason); /* names from archives are bytes */
     t->stop_code = stop_code;
     gt_info("task %s ends: %s", t->id, t->stopped_reason);
     task_save(t, NULL);
@@ -95,6 +97,7 @@ static void on_not_started(struct container *c, const struct gt_err *err)
     c->start_failed = true;
     c->stopped_ms = gt_clock_real_ms();
     snprintf(c->reason, sizeof c->reason, "%s: %s", start_error_name(err), err->msg);
+    wire_utf8_clean(c->reason);
     task_fail(c->task, "TaskFailedToStart", "%s", c->reason);
 }
 

@@ -5,6 +5,7 @@
 #include "lib/wire/gen/ecs.h"
 #include "lib/wire/gen/logs.h"
 #include "lib/wire/json.h"
+#include "lib/wire/utf8.h"
 
 static struct gt_arena arena;
 
@@ -216,6 +217,16 @@ GT_TEST(escapes_what_is_not_utf8)
     assert_string_equal(out.p, "\"a\xef\xbf\xbd\xc3\xa9\x7f\\u0000\"");
 }
 
+GT_TEST(cleans_text)
+{
+    char text[] = "a\xff\xc3\xa9\xf0\x9f\x90";
+    wire_utf8_clean(text);
+    assert_string_equal(text, "a?\xc3\xa9???");
+    text[0] = '\0';
+    wire_utf8_clean(text);
+    assert_string_equal(text, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -226,6 +237,7 @@ int main(void)
         GT_CASE(caps_memory),
         GT_CASE(counts_unknown_members),
         GT_CASE(escapes_what_is_not_utf8),
+        GT_CASE(cleans_text),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
