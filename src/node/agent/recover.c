@@ -188,6 +188,11 @@ static int recover_one(struct node *n, const char *id)
         gt_remove_tree(AT_FDCWD, dir, NULL);
         return 0;
     }
+    if (t->phase == TASK_CLEANING) { /* it had ended, and what it left is cleaned up again */
+        t->adopted = true;
+        t->dirty = true;
+        return 0;
+    }
     r = task_adopt(t, &err);
     if (r < 0) {
         bool started = t->started_ms || t->stop_code;

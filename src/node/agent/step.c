@@ -424,6 +424,7 @@ static void stop_containers(struct task *t, int64_t now)
         for (size_t i = 0; i < t->n_containers; i++) {
             t->execution_stopped_ms = GT_MAX(t->execution_stopped_ms, t->containers[i].stopped_ms);
         }
+        task_save(t, NULL); /* before the shim goes, who also knows the exit codes */
     }
 }
 

@@ -184,21 +184,29 @@ struct container *task_container(struct task *t, const char *name)
     return NULL;
 }
 
-/* What the server does not know and a restart must not lose. */
+static json_t *container_state(const struct container *c)
+{
+    return json_pack("{s:s, s:s, s:s, s:b, s:b, s:i, s:b, s:s, s:I, s:I}", "name", c->name,
+                     "endpoint", c->endpoint, "imageDigest", c->image_digest, "startFailed",
+                     c->start_failed, "hasExit", c->has_exit, "exitCode", c->exit_code, "oom",
+                     c->oom, "reason", c->reason, "startedAt", (json_int_t)c->started_ms,
+                     "stoppedAt", (json_int_t)c->stopped_ms);
+}
+
+/* What the server does not know and a restart must not lose. "over": how the containers ended is
+ * in here; their shim, which knows it too, may be gone. */
 static json_t *local_state(const struct task *t)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < t->n_containers; i++) {
-        const struct container *c = &t->containers[i];
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:b}", "name", c->name, "endpoint",
-                                              c->endpoint, "imageDigest", c->image_digest,
-                                              "startFailed", c->start_failed));
+        json_array_append_new(list, container_state(&t->containers[i]));
     }
-    return json_pack("{s:o, s:I, s:I, s:I, s:s, s:s}", "containers", list, "pullStartedAt",
-                     (json_int_t)t->pull_started_ms, "pullStoppedAt",
-                     (json_int_t)t->pull_stopped_ms, "startedAt", (json_int_t)t->started_ms,
-                     "stopCode", t->stop_code ? t->stop_code : "", "stoppedReason",
-                     t->stopped_reason);
+    return json_pack("{s:o, s:b, s:I, s:I, s:I, s:I, s:I, s:s, s:s}", "containers", list, "over",
+                     t->phase >= TASK_CLEANING, "pullStartedAt", (json_int_t)t->pull_started_ms,
+                     "pullStoppedAt", (json_int_t)t->pull_stopped_ms, "startedAt",
+                     (json_int_t)t->started_ms, "stoppingAt", (json_int_t)t->stopping_ms,
+                     "executionStoppedAt", (json_int_t)t->execution_stopped_ms, "stopCode",
+                     t->stop_code ? t->stop_code : "", "stoppedReason", t->stopped_reason);
 }
 
 int task_save(struct task *t, struct gt_err *err)
@@ -226,17 +234,51 @@ int task_save(struct task *t, struct gt_err *err)
     return 0;
 }
 
+static int64_t number(const json_t *o, const char *name)
+{
+    return json_integer_value(json_object_get(o, name));
+}
+
+static void copy_text(const json_t *o, const char *name, char *to, size_t size)
+{
+    const char *text = json_string_value(json_object_get(o, name));
+    snprintf(to, size, "%s", text ? text : "");
+}
+
+static void load_container(struct container *c, const json_t *o, bool over)
+{
+    copy_text(o, "endpoint", c->endpoint, sizeof c->endpoint);
+    copy_text(o, "imageDigest", c->image_digest, sizeof c->image_digest);
+    c->start_failed = json_is_true(json_object_get(o, "startFailed"));
+    if (!over) {
+        return; /* the shim knows better */
+    }
+    c->state = CONTAINER_STOPPED;
+    c->has_exit = json_is_true(json_object_get(o, "hasExit"));
+    c->exit_code = (int)number(o, "exitCode");
+    c->oom = json_is_true(json_object_get(o, "oom"));
+    c->started_ms = number(o, "startedAt");
+    c->stopped_ms = number(o, "stoppedAt");
+    copy_text(o, "reason", c->reason, sizeof c->reason);
+}
+
 static void load_local(struct task *t, struct gt_str line)
 {
     json_t *root = json_loadb(line.p, line.n, 0, NULL);
-    t->pull_started_ms = json_integer_value(json_object_get(root, "pullStartedAt"));
-    t->pull_stopped_ms = json_integer_value(json_object_get(root, "pullStoppedAt"));
-    t->started_ms = json_integer_value(json_object_get(root, "startedAt"));
+    bool over = json_is_true(json_object_get(root, "over"));
+    t->pull_started_ms = number(root, "pullStartedAt");
+    t->pull_stopped_ms = number(root, "pullStoppedAt");
+    t->started_ms = number(root, "startedAt");
+    if (over) {
+        t->phase = TASK_CLEANING;
+        t->prepared = true;
+        t->stopping_ms = number(root, "stoppingAt");
+        t->execution_stopped_ms = number(root, "executionStoppedAt");
+    }
     const char *code = json_string_value(json_object_get(root, "stopCode"));
     if (code && code[0]) {
         t->stop_code = gt_arena_strdup(&t->arena, code);
-        const char *why = json_string_value(json_object_get(root, "stoppedReason"));
-        snprintf(t->stopped_reason, sizeof t->stopped_reason, "%s", why ? why : "");
+        copy_text(root, "stoppedReason", t->stopped_reason, sizeof t->stopped_reason);
     }
     size_t i;
     json_t *o;
@@ -244,14 +286,9 @@ static void load_local(struct task *t, struct gt_str line)
     {
         const char *name = json_string_value(json_object_get(o, "name"));
         struct container *c = name ? task_container(t, name) : NULL;
-        if (!c) {
-            continue;
+        if (c) {
+            load_container(c, o, over);
         }
-        const char *endpoint = json_string_value(json_object_get(o, "endpoint"));
-        const char *digest = json_string_value(json_object_get(o, "imageDigest"));
-        snprintf(c->endpoint, sizeof c->endpoint, "%s", endpoint ? endpoint : "");
-        snprintf(c->image_digest, sizeof c->image_digest, "%s", digest ? digest : "");
-        c->start_failed = json_is_true(json_object_get(o, "startFailed"));
     }
     json_decref(root);
 }
