@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <strings.h>
 
 int invalid(struct gt_err *err, const char *fmt, ...)
 {
@@ -48,6 +49,11 @@ struct rec_ecs_cluster *cluster_of(struct tx *tx, struct gt_str said, struct gt_
     return NULL;
 }
 
+bool tag_reserved(struct gt_str key)
+{
+    return key.n >= 4 && strncasecmp(key.p, "aws:", 4) == 0;
+}
+
 int tags_check(struct tx *tx, const struct ecs_tag_list *in, struct rec_kv_list *ret,
                struct gt_err *err)
 {
@@ -61,7 +67,7 @@ int tags_check(struct tx *tx, const struct ecs_tag_list *in, struct rec_kv_list 
         if (!t->key.n) {
             return invalid(err, "A tag's key must not be empty.");
         }
-        if (gt_str_starts(t->key, GT_STR_LIT("aws:"))) {
+        if (tag_reserved(t->key)) {
             return invalid(err, "Tag keys must not begin with 'aws:'.");
         }
         for (size_t j = 0; j < i; j++) {
@@ -92,7 +98,22 @@ int tags_merge(struct tx *tx, struct rec_kv_list *tags, const struct rec_kv_list
     }
     tags->v = v;
     tags->n = n;
-    return n > 50 ? -E2BIG : 0;
+    size_t own = 0;
+    for (size_t i = 0; i < n; i++) {
+        own += !tag_reserved(v[i].key);
+    }
+    return own > 50 ? -E2BIG : 0;
+}
+
+bool tags_same(const struct rec_kv_list *a, const struct rec_kv_list *b)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < a->n; i++) {
+        for (size_t k = 0; k < b->n; k++) {
+            found += gt_str_eq(a->v[i].key, b->v[k].key) && gt_str_eq(a->v[i].value, b->v[k].value);
+        }
+    }
+    return a->n == b->n && found == a->n;
 }
 
 void tags_show(struct tx *tx, const struct rec_kv_list *tags, struct ecs_tag_list *out)

@@ -15,11 +15,17 @@
  */
 struct rec_ecs_cluster *cluster_of(struct tx *tx, struct gt_str said, struct gt_err *err);
 
-/* Tags of a request as records, checked: at most 50, no key twice, none that begins with "aws:". */
+/* Keys that begin with "aws:", in whatever case, are ECS's own. */
+bool tag_reserved(struct gt_str key);
+/* Tags of a request as records, checked: at most 50, no key twice, none that is reserved. */
 int tags_check(struct tx *tx, const struct ecs_tag_list *in, struct rec_kv_list *ret,
                struct gt_err *err);
-/* Puts `more` over `tags`: same keys are replaced. -1: more than 50. */
+/* Puts `more` over `tags`: same keys are replaced. -E2BIG: more than 50; reserved ones do not
+ * count.
+ */
 int tags_merge(struct tx *tx, struct rec_kv_list *tags, const struct rec_kv_list *more);
+/* The same keys with the same values, in whatever order. */
+bool tags_same(const struct rec_kv_list *a, const struct rec_kv_list *b);
 void tags_show(struct tx *tx, const struct rec_kv_list *tags, struct ecs_tag_list *out);
 /* Whether a describe's include asks for it. */
 bool includes(const struct wire_str_list *include, const char *what);

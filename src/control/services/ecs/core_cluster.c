@@ -107,7 +107,12 @@ int ecs_create_cluster(struct tx *tx, const struct ecs_create_cluster_in *in,
     struct gt_str name = in->cluster_name.n ? in->cluster_name : GT_STR_LIT("default");
     char *key = key_cluster(tx, name);
     struct rec_ecs_cluster *c = tx_get(tx, key, &rec_ecs_cluster_desc);
-    if (!c || !gt_str_is(c->status, CLUSTER_ACTIVE)) { /* an active one is simply shown */
+    bool active = c && gt_str_is(c->status, CLUSTER_ACTIVE);
+    if (active && in->tags.has && !tags_same(&tags, &c->tags)) {
+        return invalid(err, "Arguments on this idempotent request are inconsistent with arguments "
+                            "used in previous request(s).");
+    }
+    if (!active) {
         c = gt_arena_new(tx_arena(tx), struct rec_ecs_cluster);
         c->name = name;
         c->status = GT_STR_LIT(CLUSTER_ACTIVE);

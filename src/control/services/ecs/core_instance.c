@@ -48,7 +48,17 @@ static void show_resources(struct tx *tx, const struct rec_ecs_node *n,
     port_set(tx, out, /* udp= */ true, &n->ports, l ? &l->ports : NULL);
 }
 
-static void show(struct tx *tx, const struct rec_ecs_node *n, bool tags,
+/* No node reports on the health of its container runtime. */
+static struct ecs_container_instance_health_status *show_health(struct tx *tx)
+{
+    struct ecs_container_instance_health_status *h =
+        gt_arena_new(tx_arena(tx), struct ecs_container_instance_health_status);
+    h->overall_status = GT_STR_LIT("INSUFFICIENT_DATA");
+    h->details.has = true;
+    return h;
+}
+
+static void show(struct tx *tx, const struct rec_ecs_node *n, const struct wire_str_list *include,
                  struct ecs_container_instance *out)
 {
     struct rec_ecs_load *l = tx_get(tx, key_load(tx, n->cluster, n->id), &rec_ecs_load_desc);
@@ -74,8 +84,11 @@ static void show(struct tx *tx, const struct rec_ecs_node *n, bool tags,
         out->attributes.v[out->attributes.n++] =
             (struct ecs_attribute){.name = a->key, .value = a->value.n ? a->value : gt_str(NULL)};
     }
-    if (tags) {
+    if (includes(include, "TAGS")) {
         tags_show(tx, &n->tags, &out->tags);
+    }
+    if (includes(include, "CONTAINER_INSTANCE_HEALTH")) {
+        out->health_status = show_health(tx);
     }
 }
 
@@ -104,8 +117,7 @@ int ecs_describe_container_instances(struct tx *tx,
             n = tx_get(tx, key_node(tx, cluster->name, id), &rec_ecs_node_desc);
         }
         if (n) {
-            show(tx, n, includes(&in->include, "TAGS"),
-                 &out->container_instances.v[out->container_instances.n++]);
+            show(tx, n, &in->include, &out->container_instances.v[out->container_instances.n++]);
             continue;
         }
         bool arn = gt_str_starts(said, GT_STR_LIT("arn:"));

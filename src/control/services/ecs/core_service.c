@@ -25,6 +25,13 @@ static int refuse_unsupported(const struct unsupported *fields, size_t n, struct
     return 0;
 }
 
+static int check_grace(bool has, int64_t seconds, struct gt_err *err)
+{
+    return has && seconds ? invalid(err, "Health check grace period is only valid for services "
+                                         "configured to use load balancers")
+                          : 0;
+}
+
 static int service_missing(struct gt_err *err)
 {
     return gt_err_aws(err, GT_ERR_NOT_FOUND, "ServiceNotFoundException", "Service not found.");
@@ -36,7 +43,8 @@ static int take_configuration(const struct ecs_deployment_configuration *c,
     if (!c) {
         return 0;
     }
-    if (c->deployment_circuit_breaker && c->deployment_circuit_breaker->enable) {
+    const struct ecs_deployment_circuit_breaker *breaker = c->deployment_circuit_breaker;
+    if (breaker && (breaker->enable || breaker->rollback)) {
         return invalid(err, "'deploymentCircuitBreaker' is not supported.");
     }
     int64_t min = c->has_minimum_healthy_percent ? c->minimum_healthy_percent : s->min_percent;
@@ -46,6 +54,10 @@ static int take_configuration(const struct ecs_deployment_configuration *c,
     }
     if (max < 100 || max > 200) {
         return invalid(err, "maximumPercent must be between 100 and 200.");
+    }
+    if (min == 100 && max == 100) {
+        return invalid(err, "Both maximumPercent and minimumHealthyPercent cannot be 100 as this "
+                            "will block deployments.");
     }
     s->min_percent = min;
     s->max_percent = max;
@@ -59,8 +71,6 @@ static int check_create(const struct ecs_create_service_in *in, struct gt_err *e
         {in->service_registries.n > 0, "serviceRegistries"},
         {in->capacity_provider_strategy.n > 0, "capacityProviderStrategy"},
         {in->role.n > 0, "role"},
-        {in->has_health_check_grace_period_seconds && in->health_check_grace_period_seconds,
-         "healthCheckGracePeriodSeconds"},
         {in->scheduling_strategy.n && !gt_str_is(in->scheduling_strategy, "REPLICA"),
          "schedulingStrategy DAEMON"},
         {in->deployment_controller && !gt_str_is(in->deployment_controller->type, "ECS"),
@@ -78,7 +88,15 @@ static int check_create(const struct ecs_create_service_in *in, struct gt_err *e
     if (in->desired_count < 0 || in->desired_count > 5000) {
         return invalid(err, "desiredCount must be between 0 and 5000.");
     }
-    return refuse_unsupported(fields, GT_ARRAY_LEN(fields), err);
+    int r = refuse_unsupported(fields, GT_ARRAY_LEN(fields), err);
+    r = r ? r
+          : check_grace(in->has_health_check_grace_period_seconds,
+                        in->health_check_grace_period_seconds, err);
+    r = r ? r : idempotency_check(in->client_token, 36, err);
+    if (r == 0 && !in->has_desired_count) {
+        return invalid(err, "desiredCount is required with the scheduling strategy REPLICA.");
+    }
+    return r;
 }
 
 static int fill_launch(struct tx *tx, const struct ecs_create_service_in *in,
@@ -101,7 +119,12 @@ static int fill_launch(struct tx *tx, const struct ecs_create_service_in *in,
 
 static int check_placement(struct tx *tx, const struct rec_ecs_service *s, struct gt_err *err)
 {
+    const struct rec_ecs_taskdef *def =
+        tx_get(tx, key_taskdef(tx, s->family, s->revision), &rec_ecs_taskdef_desc);
     struct sched_request rq = {0};
+    if (def) {
+        rq = task_request(tx, &(struct task_ask){.def = def});
+    }
     return launch_placement(tx, &s->placement_constraints, &s->placement_strategy, &rq, err);
 }
 
@@ -181,8 +204,6 @@ static int check_update(const struct ecs_update_service_in *in, struct gt_err *e
         {in->load_balancers.n > 0, "loadBalancers"},
         {in->service_registries.n > 0, "serviceRegistries"},
         {in->capacity_provider_strategy.n > 0, "capacityProviderStrategy"},
-        {in->has_health_check_grace_period_seconds && in->health_check_grace_period_seconds,
-         "healthCheckGracePeriodSeconds"},
         {in->enable_execute_command, "enableExecuteCommand"},
         {in->service_connect_configuration && in->service_connect_configuration->enabled,
          "serviceConnectConfiguration"},
@@ -190,7 +211,19 @@ static int check_update(const struct ecs_update_service_in *in, struct gt_err *e
     if (in->has_desired_count && (in->desired_count < 0 || in->desired_count > 5000)) {
         return invalid(err, "desiredCount must be between 0 and 5000.");
     }
-    return refuse_unsupported(fields, GT_ARRAY_LEN(fields), err);
+    int r = refuse_unsupported(fields, GT_ARRAY_LEN(fields), err);
+    return r ? r
+             : check_grace(in->has_health_check_grace_period_seconds,
+                           in->health_check_grace_period_seconds, err);
+}
+
+static bool same_subnets(const struct rec_str_list *a, const struct rec_str_list *b)
+{
+    size_t i = 0;
+    while (i < a->n && i < b->n && gt_str_eq(a->v[i], b->v[i])) {
+        i++;
+    }
+    return i == a->n && i == b->n;
 }
 
 /* What makes a new deployment: another definition, another network, or the wish for one. */
@@ -213,12 +246,13 @@ static int take_deployment(struct tx *tx, const struct ecs_update_service_in *in
         def = tx_get(tx, key_taskdef(tx, s->family, s->revision), &rec_ecs_taskdef_desc);
     }
     if (in->network_configuration) {
-        *ret_deploy = true;
-        s->subnets = (struct rec_str_list){0};
-        int r = launch_network_check(def, in->network_configuration, &s->subnets, err);
+        struct rec_str_list subnets = {0};
+        int r = launch_network_check(def, in->network_configuration, &subnets, err);
         if (r < 0) {
             return r;
         }
+        *ret_deploy = *ret_deploy || !same_subnets(&subnets, &s->subnets);
+        s->subnets = subnets;
     }
     bool awsvpc = gt_str_is(def->network_mode, ECS_NETWORK_MODE_AWSVPC);
     if (awsvpc && !s->subnets.n) {

@@ -72,11 +72,42 @@ static bool find_alone(struct tx *tx, struct gt_str arn, struct target *t)
     return d != NULL;
 }
 
+/* Of what lies in a cluster, and of a cluster itself: ECS looks at the cluster first. */
+static int check_cluster(struct tx *tx, struct gt_str arn, struct gt_err *err)
+{
+    static const char *const kinds[] = {"cluster", "service", "task", "container-instance"};
+    for (size_t i = 0; i < GT_ARRAY_LEN(kinds); i++) {
+        struct gt_str name = name_of_arn(tx, arn, kinds[i]);
+        const char *slash = name.n ? memchr(name.p, '/', name.n) : NULL;
+        if (!name.n || (i > 0 && !slash)) {
+            continue; /* another kind, or the old form, which does not name its cluster */
+        }
+        struct gt_str cluster = gt_str_n(name.p, slash ? (size_t)(slash - name.p) : name.n);
+        struct rec_ecs_cluster *c =
+            name_valid(cluster, "", 255)
+                ? tx_get(tx, key_cluster(tx, cluster), &rec_ecs_cluster_desc)
+                : NULL;
+        if (!c) {
+            return gt_err_aws(err, GT_ERR_NOT_FOUND, "ClusterNotFoundException",
+                              "Cluster not found.");
+        }
+        if (!gt_str_is(c->status, CLUSTER_ACTIVE)) {
+            return invalid(err, "The specified cluster is inactive. Specify an active cluster and "
+                                "try again.");
+        }
+    }
+    return 0;
+}
+
 static int find(struct tx *tx, struct gt_str arn, struct target *t, struct gt_err *err)
 {
     *t = (struct target){0};
     if (!gt_str_starts(arn, GT_STR_LIT("arn:"))) {
         return invalid(err, "Invalid identifier: Unexpected number of separators");
+    }
+    int r = check_cluster(tx, arn, err);
+    if (r < 0) {
+        return r;
     }
     if (find_in_cluster(tx, arn, t) || find_alone(tx, arn, t)) {
         return 0;
@@ -110,7 +141,7 @@ int ecs_untag_resource(struct tx *tx, const struct ecs_untag_resource_in *in,
         return r;
     }
     for (size_t k = 0; k < in->tag_keys.n; k++) {
-        if (gt_str_starts(in->tag_keys.v[k], GT_STR_LIT("aws:"))) {
+        if (tag_reserved(in->tag_keys.v[k])) {
             return invalid(err, "Tag keys must not begin with 'aws:'.");
         }
         size_t n = 0;

@@ -81,7 +81,8 @@ static int check_run(const struct ecs_run_task_in *in, struct gt_err *err)
         return invalid(err, "'enableExecuteCommand' is not supported.");
     }
     int r = check_text(in->started_by, "startedBy", 128, err);
-    return r ? r : check_text(in->reference_id, "referenceId", 1024, err);
+    r = r ? r : check_text(in->reference_id, "referenceId", 1024, err);
+    return r ? r : idempotency_check(in->client_token, 64, err);
 }
 
 static int prepare_run(struct tx *tx, const struct ecs_run_task_in *in,
@@ -94,12 +95,11 @@ static int prepare_run(struct tx *tx, const struct ecs_run_task_in *in,
         return -EINVAL;
     }
     ask->started_by = in->started_by;
-    ask->override = in->overrides;
     int r = launch_type_check(ask->def, in->launch_type, &ask->launch_type, err);
     r = r ? r : launch_platform_check(in->platform_version, ask->launch_type, err);
     r = r ? r : prepare_group(tx, in->group, ask, err);
     r = r ? r : prepare_network(tx, in->network_configuration, ask, err);
-    r = r ? r : launch_overrides(tx, ask->def, in->overrides, &ask->override_document, err);
+    r = r ? r : launch_overrides(tx, in->overrides, ask, err);
     r = r ? r
           : prepare_tags(tx, &in->tags, in->propagate_tags, in->enable_ecs_managed_tags, ask, err);
     if (r < 0) {
@@ -209,12 +209,12 @@ static int prepare_start(struct tx *tx, const struct ecs_start_task_in *in, stru
         return -EINVAL;
     }
     ask->started_by = in->started_by;
-    ask->override = in->overrides;
     ask->launch_type = GT_STR_LIT(ECS_LAUNCH_TYPE_EC2);
     int r = check_text(in->started_by, "startedBy", 128, err);
+    r = r ? r : check_text(in->reference_id, "referenceId", 1024, err);
     r = r ? r : prepare_group(tx, in->group, ask, err);
     r = r ? r : prepare_network(tx, in->network_configuration, ask, err);
-    r = r ? r : launch_overrides(tx, ask->def, in->overrides, &ask->override_document, err);
+    r = r ? r : launch_overrides(tx, in->overrides, ask, err);
     r = r ? r
           : prepare_tags(tx, &in->tags, in->propagate_tags, in->enable_ecs_managed_tags, ask, err);
     l->rq = task_request(tx, ask);

@@ -339,7 +339,7 @@ int ecs_list_task_definition_families(struct tx *tx,
     if (r < 0) {
         return r;
     }
-    struct gt_str status = in->status.n ? in->status : GT_STR_LIT("ACTIVE");
+    struct gt_str status = in->status.n ? in->status : GT_STR_LIT("ALL");
     char *prefix = tx_key(tx, "ecs/family/");
     char *after = p.after ? tx_key(tx, "ecs/family/%s", p.after) : NULL;
     struct tx_cursor c = tx_scan(tx, prefix, after);

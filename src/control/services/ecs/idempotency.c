@@ -1,11 +1,25 @@
 #include "control/services/ecs/idempotency.h"
 
+#include "control/services/ecs/cluster.h"
 #include "control/services/ecs/names.h"
 #include "lib/base/limits.h"
 #include "lib/base/table.h"
 #include "lib/wire/json.h"
 
 #define KEPT_MS (24 * 3600 * 1000LL)
+
+int idempotency_check(struct gt_str token, size_t max, struct gt_err *err)
+{
+    if (token.n > max) {
+        return invalid(err, "clientToken must have length less than or equal to %zu.", max);
+    }
+    for (size_t i = 0; i < token.n; i++) {
+        if (token.p[i] <= ' ' || token.p[i] > '~') { /* char may be signed: beyond ASCII is < 0 */
+            return invalid(err, "clientToken may only hold the ASCII characters 33 to 126.");
+        }
+    }
+    return 0;
+}
 
 struct idempotency idempotency_find(struct tx *tx, const char *op, struct gt_str cluster,
                                     struct gt_str token, const struct wire_shape *shape,

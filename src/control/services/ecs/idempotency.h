@@ -14,6 +14,8 @@ struct idempotency {
     bool other;                        /* the token was used with another request */
 };
 
+/* A token may be absent; else it is at most `max` printable ASCII characters without spaces. */
+int idempotency_check(struct gt_str token, size_t max, struct gt_err *err);
 /* in: the request, a struct of the shape. */
 struct idempotency idempotency_find(struct tx *tx, const char *op, struct gt_str cluster,
                                     struct gt_str token, const struct wire_shape *shape,

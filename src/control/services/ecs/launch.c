@@ -5,6 +5,7 @@
 #include "control/services/ecs/taskdef.h"
 #include "lib/base/mem.h"
 #include "lib/wire/json.h"
+#include "lib/wire/utf8.h"
 
 #include <errno.h>
 
@@ -120,20 +121,12 @@ static int check_override(const struct rec_ecs_taskdef *def, const struct ecs_co
     return 0;
 }
 
-int launch_overrides(struct tx *tx, const struct rec_ecs_taskdef *def,
-                     const struct ecs_task_override *in, struct gt_str *ret_document,
-                     struct gt_err *err)
+static int refuse_override(const struct ecs_task_override *in, struct gt_err *err)
 {
-    *ret_document = (struct gt_str){NULL, 0};
-    if (!in) {
-        return 0;
-    }
     const struct {
         bool said;
         const char *field;
     } fields[] = {
-        {in->cpu.n > 0, "cpu"},
-        {in->memory.n > 0, "memory"},
         {in->task_role_arn.n > 0, "taskRoleArn"},
         {in->ephemeral_storage != NULL, "ephemeralStorage"},
         {in->inference_accelerator_overrides.n > 0, "inferenceAcceleratorOverrides"},
@@ -143,18 +136,85 @@ int launch_overrides(struct tx *tx, const struct rec_ecs_taskdef *def,
             return invalid(err, "'%s' is not supported in overrides.", fields[i].field);
         }
     }
+    return 0;
+}
+
+/* A container's hard limit with the overrides over it; 0: none. */
+static int64_t hard_limit(const struct rec_ecs_container_def *c, const struct ecs_task_override *in)
+{
     for (size_t i = 0; i < in->container_overrides.n; i++) {
-        int r = check_override(def, &in->container_overrides.v[i], err);
-        if (r < 0) {
-            return r;
+        const struct ecs_container_override *o = &in->container_overrides.v[i];
+        if (gt_str_eq(o->name, c->name) && o->has_memory) {
+            return o->memory;
         }
     }
-    gt_auto_buf struct gt_buf b = GT_BUF_INIT(65536);
-    wire_json_encode(&ecs_task_override_shape, in, &b);
-    if (!gt_buf_ok(&b) || b.n > 8192 * 4) {
-        return invalid(err, "Container Overrides length must be at most 8192.");
+    return c->memory;
+}
+
+/* cpu and memory of the task as a whole. */
+static int take_size(const struct ecs_task_override *in, struct task_ask *ask, struct gt_err *err)
+{
+    const struct rec_ecs_taskdef *def = ask->def;
+    if (in->cpu.n && (taskdef_cpu(in->cpu, &ask->cpu) < 0 || ask->cpu < 128 || ask->cpu > 196608)) {
+        return invalid(err, "Invalid 'cpu' override for task.");
     }
-    *ret_document = name_dup(tx, gt_buf_view(&b));
+    if (in->memory.n &&
+        (taskdef_memory(in->memory, &ask->memory) < 0 || ask->memory < TASK_MEMORY_MIN)) {
+        return invalid(err, "Invalid 'memory' override for task.");
+    }
+    int64_t cpu = ask->cpu ? ask->cpu : def->cpu, memory = ask->memory ? ask->memory : def->memory;
+    for (size_t i = 0; memory && i < def->containers.n; i++) {
+        if (hard_limit(&def->containers.v[i], in) > memory) {
+            return invalid(err,
+                           "Invalid setting for container '" GT_STR_FMT
+                           "'. 'memory' must not be greater than the task's.",
+                           GT_STR_ARG(def->containers.v[i].name));
+        }
+    }
+    if (gt_str_is(ask->launch_type, ECS_LAUNCH_TYPE_FARGATE) && taskdef_fargate_size(cpu, memory)) {
+        return invalid(err, "No Fargate configuration exists for given values.");
+    }
+    return 0;
+}
+
+static struct gt_str number(struct tx *tx, int64_t v)
+{
+    return v ? gt_str(gt_arena_printf(tx_arena(tx), "%lld", (long long)v)) : gt_str(NULL);
+}
+
+int launch_overrides(struct tx *tx, const struct ecs_task_override *in, struct task_ask *ask,
+                     struct gt_err *err)
+{
+    int r = in ? refuse_override(in, err) : 0;
+    for (size_t i = 0; in && r == 0 && i < in->container_overrides.n; i++) {
+        r = check_override(ask->def, &in->container_overrides.v[i], err);
+    }
+    r = in && r == 0 ? take_size(in, ask, err) : r;
+    if (!in || r < 0) {
+        return r;
+    }
+    struct ecs_task_override *o = gt_arena_new(tx_arena(tx), struct ecs_task_override);
+    *o = *in;
+    o->cpu = number(tx, ask->cpu);
+    o->memory = number(tx, ask->memory);
+    gt_auto_buf struct gt_buf b = GT_BUF_INIT(65536);
+    wire_json_encode(&ecs_task_override_shape, o, &b);
+    if (!gt_buf_ok(&b) || wire_utf8_count(gt_buf_view(&b)) > 8192) {
+        return invalid(err, "Container Overrides length must be at most 8192");
+    }
+    ask->override = o;
+    ask->override_document = name_dup(tx, gt_buf_view(&b));
+    return 0;
+}
+
+static int check_constraint(const struct rec_ecs_expression *c, struct gt_err *err)
+{
+    if (!c->type.n) {
+        return invalid(err, "A placement constraint needs a type.");
+    }
+    if (gt_str_is(c->type, "distinctInstance") && c->expression.n) {
+        return invalid(err, "distinctInstance takes no expression.");
+    }
     return 0;
 }
 
@@ -162,7 +222,7 @@ int launch_placement(struct tx *tx, const struct rec_ecs_expression_list *constr
                      const struct rec_ecs_strategy_list *strategies, struct sched_request *rq,
                      struct gt_err *err)
 {
-    if (constraints->n > 10 || strategies->n > 5) {
+    if (constraints->n + rq->n_member_of > 10 || strategies->n > 5) {
         return invalid(err, "At most 10 placement constraints and 5 strategies are allowed.");
     }
     const struct query **q =
@@ -172,6 +232,9 @@ int launch_placement(struct tx *tx, const struct rec_ecs_expression_list *constr
     }
     rq->member_of = q;
     for (size_t i = 0; i < constraints->n; i++) {
+        if (check_constraint(&constraints->v[i], err) < 0) {
+            return -EINVAL;
+        }
         if (gt_str_is(constraints->v[i].type, "distinctInstance")) {
             rq->distinct_instance = true;
             continue;

@@ -19,9 +19,9 @@ int launch_network_check(const struct rec_ecs_taskdef *def,
                          const struct ecs_network_configuration *in, struct rec_str_list *ret,
                          struct gt_err *err);
 
-/* Checks overrides and makes their JSON document. */
-int launch_overrides(struct tx *tx, const struct rec_ecs_taskdef *def,
-                     const struct ecs_task_override *in, struct gt_str *ret_document,
+/* Checks overrides against ask's definition and launch type, and puts them into it: as they are, as
+ * a JSON document for the node, and the task's size in units. */
+int launch_overrides(struct tx *tx, const struct ecs_task_override *in, struct task_ask *ask,
                      struct gt_err *err);
 
 /* Constraints and strategies of a request or a service into those of the scheduler. */

@@ -69,8 +69,8 @@ struct sched_request task_request(struct tx *tx, const struct task_ask *ask)
         rq.cpu += c.cpu;
         rq.memory += c.memory_reservation ? c.memory_reservation : c.memory;
     }
-    rq.cpu = d->cpu ? d->cpu : rq.cpu;
-    rq.memory = d->memory ? d->memory : rq.memory;
+    rq.cpu = ask->cpu ? ask->cpu : d->cpu ? d->cpu : rq.cpu;
+    rq.memory = ask->memory ? ask->memory : d->memory ? d->memory : rq.memory;
     static_ports(tx, d, &rq);
     required_attributes(tx, d, &rq);
     const struct query **q =

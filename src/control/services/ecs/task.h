@@ -20,6 +20,7 @@ struct task_ask {
     struct gt_str cluster, launch_type, group, started_by, service, deployment;
     const struct ecs_task_override *override; /* NULL: none */
     struct gt_str override_document;          /* the same as JSON; empty: none */
+    int64_t cpu, memory;                      /* of the task as a whole; 0: as it is defined */
     struct gt_str subnet;                     /* awsvpc: as the caller called it */
     struct rec_kv_list tags;
     struct rec_kv_list pins; /* container name -> digest that its image was resolved to before */

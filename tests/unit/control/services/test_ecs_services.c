@@ -153,8 +153,8 @@ GT_TEST(says_when_it_is_stuck)
     struct world w;
     world_init(&w);
     const char *session = start(&w, 1,
-                                ", 'deploymentConfiguration': {'minimumHealthyPercent': 100, "
-                                "'maximumPercent': 100}");
+                                ", 'deploymentConfiguration': {'minimumHealthyPercent': 50, "
+                                "'maximumPercent': 100}"); /* half of one is one */
     world_report(&w, session, "RUNNING");
     world_do(&w, "UpdateService", "{'service': 's', 'forceNewDeployment': true}");
     world_run(&w, 100000);
@@ -278,13 +278,15 @@ GT_TEST(ends)
     world_has(world_do(&w, "DeleteService", "{'service': 's', 'force': true}"), "DRAINING");
     world_has(world_do(&w, "UpdateService", "{'service': 's', 'desiredCount': 2}"),
               "ServiceNotActiveException");
-    world_has(world_do(&w, "CreateService", "{'serviceName': 's', 'taskDefinition': 'web'}"),
+    world_has(world_do(&w, "CreateService",
+                       "{'serviceName': 's', 'taskDefinition': 'web', 'desiredCount': 0}"),
               "still Draining");
     world_report(&w, session, "RUNNING");
     world_has(describe(&w, "s"), "\"status\":\"INACTIVE\"");
     world_has(world_call(&w, "ListServices", "{}"), "[]");
     world_has(world_do(&w, "DeleteService", "{'service': 's'}"), "ServiceNotFoundException");
-    world_has(world_do(&w, "CreateService", "{'serviceName': 's', 'taskDefinition': 'web'}"),
+    world_has(world_do(&w, "CreateService",
+                       "{'serviceName': 's', 'taskDefinition': 'web', 'desiredCount': 0}"),
               "\"status\":\"ACTIVE\"");
     world_do(&w, "DeleteService", "{'service': 's'}");
     world_run(&w, 3601 * 1000);
@@ -296,25 +298,32 @@ GT_TEST(what_create_service_refuses)
 {
     static const char *const cases[][2] = {
         {"'serviceName': 'a b', 'taskDefinition': 'web'", "Invalid service name"},
-        {"'serviceName': 'a'", "TaskDefinition can not be blank"},
-        {"'serviceName': 'a', 'taskDefinition': 'nope'", "TaskDefinition not found"},
+        {"'serviceName': 'a', 'desiredCount': 0", "TaskDefinition can not be blank"},
+        {"'serviceName': 'a', 'taskDefinition': 'nope', 'desiredCount': 0",
+         "TaskDefinition not found"},
         {"'serviceName': 'a', 'taskDefinition': 'web', 'desiredCount': -1", "desiredCount"},
         {"'serviceName': 'a', 'taskDefinition': 'web', 'loadBalancers': [{}]", "loadBalancers"},
         {"'serviceName': 'a', 'taskDefinition': 'web', 'schedulingStrategy': 'DAEMON'", "DAEMON"},
-        {"'serviceName': 'a', 'taskDefinition': 'web', 'deploymentConfiguration': "
+        {"'serviceName': 'a', 'taskDefinition': 'web', 'desiredCount': 0, "
+         "'deploymentConfiguration': "
          "{'deploymentCircuitBreaker': {'enable': true, 'rollback': true}}",
          "deploymentCircuitBreaker"},
-        {"'serviceName': 'a', 'taskDefinition': 'web', 'deploymentConfiguration': "
+        {"'serviceName': 'a', 'taskDefinition': 'web', 'desiredCount': 0, "
+         "'deploymentConfiguration': "
          "{'maximumPercent': 50}",
          "maximumPercent"},
-        {"'serviceName': 's', 'taskDefinition': 'web'", "Creation of service was not idempotent."},
-        {"'serviceName': 't', 'taskDefinition': 'web', 'clientToken': 'x', 'tags': [{'key': 'k', "
+        {"'serviceName': 's', 'taskDefinition': 'web', 'desiredCount': 0",
+         "Creation of service was not idempotent."},
+        {"'serviceName': 't', 'taskDefinition': 'web', 'desiredCount': 0, 'clientToken': 'x', "
+         "'tags': [{'key': 'k', "
          "'value': 'v'}]",
          "\"serviceName\":\"t\""},
-        {"'serviceName': 't', 'taskDefinition': 'web', 'clientToken': 'x', 'tags': [{'key': 'k', "
+        {"'serviceName': 't', 'taskDefinition': 'web', 'desiredCount': 0, 'clientToken': 'x', "
+         "'tags': [{'key': 'k', "
          "'value': 'v'}]",
          "\"serviceName\":\"t\""},
-        {"'serviceName': 't', 'taskDefinition': 'web', 'clientToken': 'x'", "not idempotent"},
+        {"'serviceName': 't', 'taskDefinition': 'web', 'desiredCount': 0, 'clientToken': 'x'",
+         "not idempotent"},
     };
     struct world w;
     world_init(&w);
