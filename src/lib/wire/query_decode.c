@@ -338,6 +338,18 @@ static bool belongs_to_frame(struct gt_str name)
            gt_str_starts(name, GT_STR_LIT("X-Amz-"));
 }
 
+/* Which one would be meant is for nobody to guess. */
+static int check_once(struct decoder *d, struct gt_str name, unsigned *seen)
+{
+    unsigned bit = gt_str_is(name, "Action") ? 1 : gt_str_is(name, "Version") ? 2 : 0;
+    if (*seen & bit) {
+        return gt_err_set(d->err, GT_ERR_MALFORMED, "the parameter '" GT_STR_FMT "' is repeated",
+                          GT_STR_ARG(name));
+    }
+    *seen |= bit;
+    return 0;
+}
+
 static int read_pairs(struct decoder *d, struct gt_str form, struct pair **ret, size_t *ret_n)
 {
     struct gt_str rest = form, name, value;
@@ -351,6 +363,7 @@ static int read_pairs(struct decoder *d, struct gt_str form, struct pair **ret, 
     if (!v) {
         return too_large(d);
     }
+    unsigned seen = 0;
     n = 0;
     for (rest = form; wire_query_next(&rest, &name, &value);) {
         struct pair *p = &v[n];
@@ -361,6 +374,9 @@ static int read_pairs(struct decoder *d, struct gt_str form, struct pair **ret, 
         if (!wire_utf8_valid(p->name) || !wire_utf8_valid(p->value) ||
             memchr(p->value.p, '\0', p->value.n)) {
             return gt_err_set(d->err, GT_ERR_MALFORMED, "the text is not UTF-8, or holds U+0000");
+        }
+        if (check_once(d, p->name, &seen) < 0) {
+            return gt_err_code(d->err);
         }
         n += !belongs_to_frame(p->name);
     }

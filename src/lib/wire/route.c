@@ -75,6 +75,19 @@ static bool is_form(struct gt_str content_type)
     return content_type.n >= form.n && strncasecmp(content_type.p, form.p, form.n) == 0;
 }
 
+/* An operation is asked for with POST; the Query protocol knows GET too. */
+static int check_method(struct wire_call *call, struct gt_str method, struct gt_err *err)
+{
+    if (gt_str_is(method, "POST") || (call->protocol == WIRE_QUERY && gt_str_is(method, "GET"))) {
+        return 0;
+    }
+    call->op = NULL;
+    return gt_err_set(err, GT_ERR_UNKNOWN_OPERATION,
+                      "The method " GT_STR_FMT " is no way to ask "
+                      "for an operation",
+                      GT_STR_ARG(method));
+}
+
 int wire_route(const struct wire_service *const *services, size_t n, const struct wire_request *rq,
                struct gt_arena *arena, struct wire_call *ret, struct gt_err *err)
 {
@@ -82,12 +95,14 @@ int wire_route(const struct wire_service *const *services, size_t n, const struc
         .protocol = WIRE_JSON,
         .json10 = gt_str_starts(rq->content_type, GT_STR_LIT("application/x-amz-json-1.0"))};
     if (rq->target.n > 0) {
-        return route_target(services, n, rq, ret, err);
+        int r = route_target(services, n, rq, ret, err);
+        return r < 0 ? r : check_method(ret, rq->method, err);
     }
     ret->input = is_form(rq->content_type) ? rq->body : rq->query;
     if (wire_query_get(ret->input, "Action", arena, &ret->name)) {
         ret->protocol = WIRE_QUERY;
-        return route_action(services, n, rq, arena, ret, err);
+        int r = route_action(services, n, rq, arena, ret, err);
+        return r < 0 ? r : check_method(ret, rq->method, err);
     }
     if (is_form(rq->content_type)) {
         ret->protocol = WIRE_QUERY;

@@ -80,6 +80,16 @@ GT_TEST(routes)
          "InvalidAction"},
         {{.type = FORM, .body = "Version=2011-06-15"}, NULL, WIRE_QUERY, "MissingAction"},
         {{.method = "GET"}, NULL, WIRE_JSON, "UnknownOperationException"},
+        {{.method = "GET", .target = ECS "RunTask"}, NULL, WIRE_JSON, "UnknownOperationException"},
+        {{.method = "PUT", .target = ECS "RunTask"}, NULL, WIRE_JSON, "UnknownOperationException"},
+        {{.method = "HEAD", .query = "Version=2011-06-15&Action=GetCallerIdentity"},
+         NULL,
+         WIRE_QUERY,
+         "InvalidAction"},
+        {{.method = "DELETE", .type = FORM, .body = "Action=GetCallerIdentity&Version=2011-06-15"},
+         NULL,
+         WIRE_QUERY,
+         "InvalidAction"},
     };
     for (size_t i = 0; i < GT_ARRAY_LEN(cases); i++) {
         struct wire_call call;
@@ -137,6 +147,29 @@ GT_TEST(refusals_of_requests)
          "{\"__type\":\"InvalidParameterException\",\"message\":\"Invalid parameter at "
          "'repositoryName' failed to satisfy constraint: 'must satisfy regular expression "
          "'[a-z0-9]+((\\\\.|_|__|-+)[a-z0-9]+)*(\\\\/[a-z0-9]+((\\\\.|_|__|-+)[a-z0-9]+)*)*''\"}"},
+        {{.type = FORM, .body = "Action=GetSessionToken&Version=2011-06-15&Action=AssumeRole"},
+         400,
+         "<ErrorResponse "
+         "xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</"
+         "Type><Code>MalformedInput</Code>"
+         "<Message>the parameter 'Action' is "
+         "repeated</Message></Error><RequestId>rid</RequestId></ErrorResponse>"},
+        {{.type = FORM, .body = "Version=2011-06-15&Action=GetSessionToken&Version=2011-06-15"},
+         400,
+         "<ErrorResponse "
+         "xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</"
+         "Type><Code>MalformedInput</Code>"
+         "<Message>the parameter 'Version' is "
+         "repeated</Message></Error><RequestId>rid</RequestId></ErrorResponse>"},
+        {{.type = FORM,
+          .body =
+              "Action=GetSessionToken&Version=2011-06-15&DurationSeconds=900&DurationSeconds=901"},
+         400,
+         "<ErrorResponse "
+         "xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</"
+         "Type><Code>MalformedInput</Code>"
+         "<Message>the value has the wrong type at "
+         "'durationSeconds'</Message></Error><RequestId>rid</RequestId></ErrorResponse>"},
         {{.type = FORM, .body = "Action=GetSessionToken&Version=2011-06-15&DurationSeconds=5"},
          400,
          "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender"
