@@ -87,6 +87,8 @@ void http_req_on_free(struct http_req *rq, void (*fn)(void *arg), void *arg)
 
 void http_req_finished(struct http_req *rq)
 {
+    http_peer_busy(rq->peer, false);
+    rq->peer = NULL;
     pthread_mutex_lock(&rq->lock);
     rq->conn = NULL;
     bool answered = rq->answered;
@@ -313,6 +315,7 @@ enum MHD_Result http_req_end(struct http_req *rq)
         return MHD_YES;
     }
     if (!rq->ended) {
+        http_peer_busy(rq->peer, true);
         body_complete(rq);
     }
     enum MHD_Result ok = MHD_YES;
@@ -365,7 +368,9 @@ void http_req_stream(struct http_req *rq, uint64_t max, const struct http_sink *
         rq->course = HTTP_COURSE_DROP;
         sink->gone(rq, arg);
         http_req_refuse(rq, status, &err, false);
+        return;
     }
+    http_peer_busy(rq->peer, true); /* who streams was let in, and may be slow */
 }
 
 void http_req_resume(struct http_req *rq)

@@ -18,6 +18,7 @@ static void *on_target(void *cls, const char *target, struct MHD_Connection *con
 {
     struct http_req *rq = http_req_new(cls, target);
     rq->conn = conn;
+    rq->peer = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
     return rq;
 }
 
@@ -84,7 +85,7 @@ static struct MHD_Daemon *start_daemon(struct http_server *s, const struct http_
         tls[0] = tls[2];
     }
     unsigned threads = o->threads ? o->threads : 2;
-    unsigned connections = o->max_connections ? o->max_connections : 4096;
+    unsigned connections = s->max_connections;
     unsigned idle = o->idle_seconds ? o->idle_seconds : 75;
     struct MHD_OptionItem pool[] = {
         {MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)threads, NULL},
@@ -99,8 +100,8 @@ static struct MHD_Daemon *start_daemon(struct http_server *s, const struct http_
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)GT_LIMIT_HEADERS, MHD_OPTION_CONNECTION_LIMIT,
         connections, MHD_OPTION_CONNECTION_TIMEOUT, idle, MHD_OPTION_URI_LOG_CALLBACK, on_target, s,
         MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, s, MHD_OPTION_NOTIFY_COMPLETED, on_finished, s,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, tls, MHD_OPTION_ARRAY, pool,
-        MHD_OPTION_END);
+        MHD_OPTION_NOTIFY_CONNECTION, http_peer_notify, s, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_ARRAY, tls, MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
 }
 
 int http_server_start(const struct http_server_options *o, struct http_server **ret,
@@ -110,6 +111,7 @@ int http_server_start(const struct http_server_options *o, struct http_server **
     s->handler = o->handler;
     s->arg = o->arg;
     s->tls = o->tls_cert != NULL;
+    s->max_connections = o->max_connections ? o->max_connections : 4096;
     s->id_salt = gt_rand_u64();
     s->max_collected = o->max_collected ? o->max_collected : 256 * GT_MIB;
     s->listen_fd = http_listen(o->listen, &s->port, err);
@@ -118,10 +120,10 @@ int http_server_start(const struct http_server_options *o, struct http_server **
         free(s);
         return r;
     }
+    http_peers_init(&s->peers, s->max_connections);
     s->daemon = start_daemon(s, o);
     if (s->daemon == NULL) {
-        close(s->listen_fd);
-        free(s);
+        http_server_free(s);
         return gt_err_set(err, GT_ERR_INTERNAL, "start the HTTP server on '%s'%s", o->listen,
                           o->tls_cert ? ": is the certificate and its key valid PEM?" : "");
     }
@@ -165,6 +167,7 @@ int http_server_halt(struct http_server *s, struct gt_err *err)
 void http_server_free(struct http_server *s)
 {
     close(s->listen_fd);
+    http_peers_fini(&s->peers);
     free(s);
 }
 

@@ -18,6 +18,10 @@
  * end arrive together: libmicrohttpd (0.9.75, edge-triggered epoll) then sees the end only when the
  * connection has been idle for idle_seconds.
  *
+ * Who only holds connections open keeps nobody out: when seven eighths of max_connections are in
+ * use, each new one costs the one that has waited longest for its peer (idle, or in the middle of a
+ * head or of a body that is collected). A request under way is left alone.
+ *
  * Every answer carries x-amzn-RequestId and exactly one Date.
  */
 #ifndef GT_LIB_HTTP_SERVER_H

@@ -2,6 +2,7 @@
 #ifndef GT_LIB_HTTP_SERVER_PRIV_H
 #define GT_LIB_HTTP_SERVER_PRIV_H
 
+#include "lib/base/list.h"
 #include "lib/crypto/digest.h"
 #include "lib/http/server.h"
 
@@ -16,6 +17,21 @@ enum http_phase {
     HTTP_HALTING, /* and none is suspended any more: its connection is closed instead */
 };
 
+/* peers.c. A connection; `since` (monotonic, ms) is when it last changed between busy and not. */
+struct http_peer {
+    struct gt_list all;
+    int fd;
+    bool cut;
+    atomic_bool busy; /* a request is under way: its body is there, or it may take its time */
+    atomic_llong since;
+};
+
+struct http_peers {
+    pthread_mutex_t lock;
+    struct gt_list all;
+    unsigned n, enough; /* beyond this one goes for each that comes */
+};
+
 struct http_server {
     atomic_int phase;
     struct MHD_Daemon *daemon;
@@ -24,12 +40,14 @@ struct http_server {
     uint16_t port;
     bool tls;
     int listen_fd; /* ours again after quiescing; -1 while the daemon has it */
+    unsigned max_connections;
     uint64_t id_salt;
     atomic_ulong next_id;
     atomic_uint in_flight;   /* requests whose connection is not done with them */
     atomic_uint waiting;     /* of them, those whose connection is suspended */
     atomic_size_t collected; /* bytes in collected bodies */
     size_t max_collected;
+    struct http_peers peers;
 };
 
 enum http_course { /* what the handler made of the request */
@@ -53,7 +71,8 @@ struct http_req {
     size_t n_headers;
     struct http_head head;
     char id[37];
-    char *head_text; /* copies of the headers' text */
+    char *head_text;        /* copies of the headers' text */
+    struct http_peer *peer; /* network thread only, until the request is finished */
 
     /* Network thread only */
     enum http_course course;
@@ -98,6 +117,13 @@ bool http_body_start(struct http_req *rq);
 bool http_body_add(struct http_req *rq, const char *p, size_t n);
 bool http_body_finish(struct http_req *rq);
 void http_body_free(struct http_req *rq);
+
+void http_peers_init(struct http_peers *p, unsigned max);
+void http_peers_fini(struct http_peers *p);
+void http_peer_busy(struct http_peer *peer, bool busy);
+/* MHD's callback of connections that come and go; cls is the server. */
+void http_peer_notify(void *cls, struct MHD_Connection *conn, void **context,
+                      enum MHD_ConnectionNotificationCode what);
 
 /* listen.c */
 int http_listen(const char *address, uint16_t *ret_port, struct gt_err *err);

@@ -32,6 +32,19 @@ static void *answer_later(void *arg)
     return NULL;
 }
 
+static void *answer_much_later(void *arg)
+{
+    usleep(500000);
+    return answer_later(arg);
+}
+
+static void much_later(struct http_req *rq, void *arg)
+{
+    pthread_t t;
+    pthread_create(&t, NULL, answer_much_later, http_req_ref(rq));
+    pthread_detach(t);
+}
+
 static void later(struct http_req *rq, void *arg)
 {
     pthread_t t;
@@ -97,6 +110,8 @@ static void handle(struct http_req *rq, void *arg)
         http_req_collect(rq, 10, echo, NULL);
     } else if (gt_str_is(path, "/later")) {
         http_req_collect(rq, 1000, later, NULL);
+    } else if (gt_str_is(path, "/patient")) {
+        http_req_collect(rq, 1000, much_later, NULL);
     } else if (gt_str_is(path, "/count")) {
         http_req_stream(rq, 10000000, &sink, gt_new(struct counting));
     } else if (gt_str_is(path, "/file")) {
@@ -344,6 +359,47 @@ GT_TEST(sends_files_and_lengths)
     assert_non_null(strcasestr(got, "Content-Length: 123456789012\r\n"));
 }
 
+/* Sixteen connections that say nothing, or half of something; and one that waits for its answer. */
+GT_TEST(silent_connections_keep_nobody_out)
+{
+    struct gt_err err = GT_ERR_INIT;
+    struct http_server *other = server;
+    struct http_server_options o = {
+        .listen = "127.0.0.1:0", .handler = handle, .max_connections = 16};
+    gt_assert_ok(http_server_start(&o, &server, &err), err);
+    int silent[40];
+    int waiting = dial(), uploading = dial();
+    static const char later_head[] =
+        "POST /patient HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
+    assert_int_equal(gt_write_full(waiting, later_head, strlen(later_head)), 0);
+    static const char half[] =
+        "POST /count HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n0123456789";
+    assert_int_equal(gt_write_full(uploading, half, strlen(half)), 0);
+    usleep(50000);
+    for (size_t i = 0; i < GT_ARRAY_LEN(silent); i++) {
+        static const char *const says[] = {
+            "", "POST /echo HTTP/1.1\r\nHo",
+            "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n0123"};
+        silent[i] = dial();
+        (void)gt_write_full(silent[i], says[i % 3], strlen(says[i % 3]));
+        usleep(2000);
+    }
+    char *got = ask("GET /none HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_true(strncmp(got, "HTTP/1.1 404", 12) == 0);
+    assert_int_equal(gt_write_full(uploading, "0123456789", 10), 0);
+    assert_non_null(strstr(read_answer(uploading), "\r\n\r\n20"));
+    assert_true(strncmp(read_answer(waiting), "HTTP/1.1 200", 12) == 0);
+    for (size_t i = 0; i < GT_ARRAY_LEN(silent); i++) {
+        close(silent[i]);
+    }
+    close(waiting);
+    close(uploading);
+    http_server_quiesce(server);
+    assert_int_equal(http_server_drain(server, 2000), 0);
+    http_server_stop(server);
+    server = other;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -357,6 +413,7 @@ int main(void)
         GT_CASE(says_continue),
         GT_CASE(inflates_and_stops_at_bombs),
         GT_CASE(sends_files_and_lengths),
+        GT_CASE(silent_connections_keep_nobody_out),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
