@@ -1,6 +1,7 @@
 """A gantry-server of its own, without agent or link, and requests signed by hand."""
 import json
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -16,9 +17,10 @@ from conftest import BIN, free_port, wait_for
 
 
 class Server:
-    def __init__(self, *options):
+    def __init__(self, *options, descriptors=None):
         self.dir = tempfile.mkdtemp(prefix='gantry-server-', dir='/var/tmp')
         self.options = options
+        self.descriptors = descriptors  # (soft, hard) limit
         self.port = free_port()
         self.endpoint = f'http://127.0.0.1:{self.port}'
         self.state = os.path.join(self.dir, 'state')
@@ -29,11 +31,15 @@ class Server:
         self.process = subprocess.Popen(
             [os.path.join(BIN, 'gantry-server'), '--state', self.state,
              '--listen', f'127.0.0.1:{self.port}', *self.options],
-            stdout=self.log, stderr=self.log)
+            stdout=self.log, stderr=self.log, preexec_fn=self._limit)
         wait_for(self._answers, 20)
         with open(os.path.join(self.state, 'root.key')) as f:
             key = json.load(f)
         self.credentials = Credentials(key['accessKeyId'], key['secretAccessKey'])
+
+    def _limit(self):
+        if self.descriptors:
+            resource.setrlimit(resource.RLIMIT_NOFILE, self.descriptors)
 
     def _answers(self):
         assert self.process.poll() is None, self.read_log()

@@ -2,6 +2,7 @@
 import datetime
 import gzip
 import json
+import resource
 import socket
 import subprocess
 import time
@@ -74,6 +75,62 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_sent(server):
     text = 'POST / HTTP/1.1\r\n' + ''.join(f'{k}: {v}\r\n' for k, v in head.items()) + '\r\n'
     status, _, body = server.raw(text.encode())
     assert status == 413 and b'RequestEntityTooLarge' in body
+
+
+def test_a_strangers_large_body_is_not_waited_for(server):
+    """Nothing of the body is ever sent: the answer is there all the same."""
+    def head(framing, more=''):
+        return f'POST / HTTP/1.1\r\nHost: a\r\n{framing}\r\n{more}\r\n'.encode()
+    large, form = 'Content-Length: 9000000', 'Content-Type: application/x-www-form-urlencoded\r\n'
+    target = f'X-Amz-Target: {ECS}.ListClusters\r\n'
+    for framing in (large, 'Transfer-Encoding: chunked'):
+        answer = server.raw(head(framing, target))
+        assert answer[0] == 400 and error(answer) == 'MissingAuthenticationTokenException'
+        status, _, body = server.raw(head(framing, form))
+        assert status == 403 and b'<Code>MissingAuthenticationToken</Code>' in body
+    h = server.sign(b'{}', target=ECS + '.ListClusters', credentials=Credentials('AKIANOBODY', 'x'))
+    h['Content-Length'] = '9000000'
+    answer = server.raw(('POST / HTTP/1.1\r\n' + ''.join(f'{k}: {v}\r\n' for k, v in h.items()) +
+                         '\r\n').encode())
+    assert answer[0] == 400 and error(answer) == 'UnrecognizedClientException'
+    # known keys may: the body is read, and its signature looked at
+    body = json.dumps({'nextToken': 'x' * 200000}).encode()
+    assert error(server.post(body, target=ECS + '.ListClusters')) == 'InvalidParameterException'
+
+
+@pytest.fixture
+def many_sockets():
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(8000, before[1]), before[1]))
+    yield before[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.parametrize('hard,silent', [(8000, 4300), (1024, 1500)], ids=['many', 'few'])
+def test_silent_connections_keep_nobody_out(many_sockets, hard, silent):
+    """More of them than the server takes, each in the middle of a head that never ends. The soft
+    limit is the usual one."""
+    if many_sockets < silent + 500:
+        pytest.skip('this machine does not give a process so many descriptors')
+    server, sockets = Server(descriptors=(1024, hard)), []
+    try:
+        for _ in range(silent):
+            s = socket.create_connection(('127.0.0.1', server.port), 10)
+            s.sendall(b'POST / HTTP/1.1\r\nHost: a\r\nX-A: ')
+            sockets.append(s)
+        began = time.monotonic()
+        for _ in range(3):
+            server.client('sts').get_caller_identity()
+            server.client('ecs').create_cluster(clusterName='c')  # writes
+            server.client('logs').describe_log_groups()
+        assert time.monotonic() - began < 10
+        with open(f'/proc/{server.process.pid}/status') as f:
+            rss = next(int(x.split()[1]) for x in f if x.startswith('VmRSS'))
+        assert rss < 400 * 1024  # with the sanitizers' own
+    finally:
+        for s in sockets:
+            s.close()
+        server.end()
 
 
 def test_expect_continue(server):

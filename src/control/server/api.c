@@ -21,6 +21,22 @@ struct api_req {
     struct data_req data;
 };
 
+static struct api_req *api_req_new(struct server *s, struct http_req *http)
+{
+    struct api_req *r = gt_new(struct api_req);
+    r->s = s;
+    r->http = http_req_ref(http);
+    gt_arena_init(&r->arena, GT_LIMIT_API_ARENA);
+    return r;
+}
+
+static void api_req_free(struct api_req *r)
+{
+    gt_arena_fini(&r->arena);
+    http_req_unref(r->http);
+    free(r);
+}
+
 static struct pages pages_of(const struct api_req *r)
 {
     return (struct pages){.key = r->s->keys.secret, .principal = r->key_id};
@@ -55,9 +71,7 @@ static void finish(struct api_req *r, struct gt_err *err)
         http_answer_header(&a, "x-amzn-ErrorType", w.error_type);
     }
     http_req_answer(r->http, &a);
-    gt_arena_fini(&r->arena);
-    http_req_unref(r->http);
-    free(r);
+    api_req_free(r);
 }
 
 static void finish_core(struct http_req *http, void *arg)
@@ -117,12 +131,8 @@ static void run_data(struct bulk_job *job)
     finish(r, result < 0 ? &err : NULL);
 }
 
-static int prepare(struct api_req *r, struct principal *p, struct sigv4_auth *auth,
-                   struct gt_err *err)
+static int route(struct api_req *r, struct gt_str body, struct gt_err *err)
 {
-    struct server *s = r->s;
-    struct gt_str body = http_req_body(r->http);
-    struct gt_err unrouted = GT_ERR_INIT;
     struct wire_request wr = {.method = http_req_method_name(r->http),
                               .path = http_req_path(r->http),
                               .query = http_req_query(r->http),
@@ -130,7 +140,16 @@ static int prepare(struct api_req *r, struct principal *p, struct sigv4_auth *au
                               .content_type = http_req_header(r->http, "content-type"),
                               .scope_service = server_scope_service(r->http, &r->arena),
                               .body = body};
-    int routed = wire_route(s->models, s->n_mounted, &wr, &r->arena, &r->call, &unrouted);
+    return wire_route(r->s->models, r->s->n_mounted, &wr, &r->arena, &r->call, err);
+}
+
+static int prepare(struct api_req *r, struct principal *p, struct sigv4_auth *auth,
+                   struct gt_err *err)
+{
+    struct server *s = r->s;
+    struct gt_str body = http_req_body(r->http);
+    struct gt_err unrouted = GT_ERR_INIT;
+    int routed = route(r, body, &unrouted);
     /* Who calls is looked at first: a stranger learns nothing of what there is. */
     int result = server_verify(s, r->http, &body, &r->arena,
                                r->call.service ? r->call.service->signing : NULL, auth, p, err);
@@ -165,13 +184,10 @@ static int prepare(struct api_req *r, struct principal *p, struct sigv4_auth *au
 static void on_body(struct http_req *http, void *arg)
 {
     struct server *s = arg;
-    struct api_req *r = gt_new(struct api_req);
+    struct api_req *r = api_req_new(s, http);
     struct gt_err err = GT_ERR_INIT;
     struct principal p = {0};
     struct sigv4_auth auth = {0};
-    r->s = s;
-    r->http = http_req_ref(http);
-    gt_arena_init(&r->arena, GT_LIMIT_API_ARENA);
     if (prepare(r, &p, &auth, &err) < 0) {
         finish(r, &err);
         return;
@@ -194,7 +210,26 @@ static void on_body(struct http_req *http, void *arg)
     }
 }
 
+/* Nobody's memory is for bodies of whoever comes along. */
+static bool refuse_stranger(struct server *s, struct http_req *rq)
+{
+    struct api_req *r = api_req_new(s, rq);
+    struct gt_err err = GT_ERR_INIT, unrouted = GT_ERR_INIT;
+    if (server_known(s, rq, &r->arena, &err) == 0) {
+        api_req_free(r);
+        return false;
+    }
+    route(r, GT_STR_LIT(""), &unrouted); /* how the refusal is to be worded */
+    finish(r, &err);
+    return true;
+}
+
 void server_api(struct server *s, struct http_req *rq)
 {
+    int64_t n = http_req_content_length(rq);
+    bool large = n < 0 || n > (int64_t)GT_LIMIT_STRANGER_BODY;
+    if (large && refuse_stranger(s, rq)) {
+        return;
+    }
     http_req_collect(rq, GT_LIMIT_API_BODY, on_body, s);
 }

@@ -68,6 +68,8 @@ void server_core_shut(struct server *s);
 int server_verify(struct server *s, struct http_req *rq, const struct gt_str *body,
                   struct gt_arena *arena, const char *service, struct sigv4_auth *ret_auth,
                   struct principal *ret_principal, struct gt_err *err);
+/* Whether the caller names a key that we know; proves nothing. */
+int server_known(struct server *s, struct http_req *rq, struct gt_arena *arena, struct gt_err *err);
 /* Only the credential scope, to route by; empty when there is no signature. */
 struct gt_str server_scope_service(struct http_req *rq, struct gt_arena *arena);
 

@@ -26,6 +26,21 @@ struct gt_str server_scope_service(struct http_req *rq, struct gt_arena *arena)
     return sigv4_parse(&s, arena, &auth, NULL) == 0 ? auth.service : (struct gt_str){0};
 }
 
+int server_known(struct server *s, struct http_req *rq, struct gt_arena *arena, struct gt_err *err)
+{
+    struct sigv4_request request;
+    struct sigv4_auth auth;
+    struct principal principal;
+    char secret[64];
+    fill(rq, arena, &request);
+    int r = sigv4_parse(&request, arena, &auth, err);
+    if (r == 0 && !keys_find(&s->keys, auth.key_id, secret, arena, &principal).p) {
+        r = sigv4_unknown_key(err);
+    }
+    gt_wipe(secret, sizeof secret);
+    return r;
+}
+
 int server_verify(struct server *s, struct http_req *rq, const struct gt_str *body,
                   struct gt_arena *arena, const char *service, struct sigv4_auth *auth,
                   struct principal *principal, struct gt_err *err)

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* Called by libmicrohttpd with the target as it stands in the request line, before anything else:
@@ -104,6 +105,14 @@ static struct MHD_Daemon *start_daemon(struct http_server *s, const struct http_
         MHD_OPTION_ARRAY, tls, MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
 }
 
+/* What the process does beside needs descriptors too. */
+static unsigned default_connections(void)
+{
+    struct rlimit l;
+    bool known = getrlimit(RLIMIT_NOFILE, &l) == 0;
+    return known && l.rlim_cur / 4 * 3 < 4096 ? (unsigned)(l.rlim_cur / 4 * 3) : 4096;
+}
+
 int http_server_start(const struct http_server_options *o, struct http_server **ret,
                       struct gt_err *err)
 {
@@ -111,7 +120,7 @@ int http_server_start(const struct http_server_options *o, struct http_server **
     s->handler = o->handler;
     s->arg = o->arg;
     s->tls = o->tls_cert != NULL;
-    s->max_connections = o->max_connections ? o->max_connections : 4096;
+    s->max_connections = o->max_connections ? o->max_connections : default_connections();
     s->id_salt = gt_rand_u64();
     s->max_collected = o->max_collected ? o->max_collected : 256 * GT_MIB;
     s->listen_fd = http_listen(o->listen, &s->port, err);

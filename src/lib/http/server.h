@@ -56,7 +56,7 @@ typedef void http_handler_fn(struct http_req *rq, void *arg);
 struct http_server_options {
     const char *listen;       /* "127.0.0.1:4566", "[::1]:0", "name:port"; port 0: any free one */
     unsigned threads;         /* 0: 2 */
-    unsigned max_connections; /* 0: 4096 */
+    unsigned max_connections; /* 0: 4096, or three quarters of the descriptors we may have */
     unsigned idle_seconds;    /* before an idle or stalled connection is closed; 0: 75 */
     size_t max_collected;     /* bytes of all collected bodies together; 0: 256 MiB */
     const char *tls_cert, *tls_key; /* PEM text; NULL: no TLS */
