@@ -315,6 +315,7 @@ int ecs_update_service(struct tx *tx, const struct ecs_update_service_in *in,
         service_deploy(tx, s);
     } else {
         service_primary(s)->updated_at = tx_now(tx);
+        service_primary(s)->desired = s->desired;
         s->failures = s->next_start_at = 0; /* an update starts anew */
         s->impaired = false;
     }
@@ -399,6 +400,9 @@ int ecs_delete_service(struct tx *tx, const struct ecs_delete_service_in *in,
         return invalid(err, "The service cannot be stopped while it is scaled above 0.");
     }
     s->desired = 0;
+    for (size_t i = 0; i < s->deployments.n; i++) {
+        s->deployments.v[i].desired = 0;
+    }
     s->status = GT_STR_LIT(SERVICE_DRAINING);
     s->steady = false;
     service_put(tx, s);

@@ -46,7 +46,7 @@ static void show_deployments(struct tx *tx, const struct rec_ecs_service *s,
             .rollout_state = d->rollout_state,
             .rollout_state_reason = d->rollout_reason,
         };
-        WIRE_SET(to, desired_count, d->primary ? s->desired : 0);
+        WIRE_SET(to, desired_count, d->desired);
         WIRE_SET(to, running_count, running);
         WIRE_SET(to, pending_count, pending);
         WIRE_SET(to, failed_tasks, d->failed);

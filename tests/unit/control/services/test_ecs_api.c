@@ -297,6 +297,31 @@ GT_TEST(the_same_network_is_no_new_deployment)
     world_fini(&w);
 }
 
+GT_TEST(a_deployment_keeps_the_count_that_it_was_given)
+{
+    struct world w;
+    world_init(&w);
+    world_call(&w, "RegisterTaskDefinition", "%s", WEB);
+    const char *session = world_node(&w, "n1", 10240, 10000);
+    world_do(&w, "CreateService",
+             "{'serviceName': 's', 'taskDefinition': 'web', 'desiredCount': 1}");
+    world_do(&w, "UpdateService", "{'service': 's', 'desiredCount': 2}");
+    world_report(&w, session, "RUNNING");
+    world_do(&w, "UpdateService",
+             "{'service': 's', 'desiredCount': 3, 'forceNewDeployment': true}");
+    const char *d = world_call(&w, "DescribeServices", "{'services': ['s']}");
+    const char *old = strstr(d, "\"status\":\"ACTIVE\",\"taskDefinition\"");
+    assert_non_null(old);
+    assert_string_equal(world_get(&w, d, "desiredCount", 1), "3"); /* the new one's */
+    assert_string_equal(world_get(&w, old, "desiredCount", 0), "2");
+    assert_string_equal(world_get(&w, old, "runningCount", 0), "2");
+    d = world_do(&w, "DeleteService", "{'service': 's', 'force': true}");
+    for (int i = 0; i < 3; i++) {
+        assert_string_equal(world_get(&w, d, "desiredCount", i), "0");
+    }
+    world_fini(&w);
+}
+
 GT_TEST(instances_say_what_is_known_of_their_health)
 {
     struct world w;
@@ -314,4 +339,5 @@ GT_RUN(GT_CASE(a_cluster_is_made_once), GT_CASE(families_are_listed_whether_acti
        GT_CASE(placement_says_what_it_means), GT_CASE(texts_have_their_lengths),
        GT_CASE(a_task_can_have_another_size), GT_CASE(tags_are_kept_apart_from_managed_ones),
        GT_CASE(services_say_what_they_want), GT_CASE(the_same_network_is_no_new_deployment),
+       GT_CASE(a_deployment_keeps_the_count_that_it_was_given),
        GT_CASE(instances_say_what_is_known_of_their_health))
