@@ -7,9 +7,9 @@
 #define GT_GIB (1024UL * 1024UL * 1024UL)
 
 /* API */
-#define GT_LIMIT_API_BODY (10 * GT_MIB)  /* PutLogEvents takes 1 MiB of events, escaped */
+#define GT_LIMIT_API_BODY (10 * GT_MIB)      /* PutLogEvents takes 1 MiB of events, escaped */
 #define GT_LIMIT_STRANGER_BODY (64 * GT_KIB) /* without a key that we know; more is not read */
-#define GT_LIMIT_API_ARENA (64 * GT_MIB) /* decoded request plus answer */
+#define GT_LIMIT_API_ARENA (64 * GT_MIB)     /* decoded request plus answer */
 #define GT_LIMIT_API_ANSWER (16 * GT_MIB)
 #define GT_LIMIT_HEADERS (32 * GT_KIB)
 #define GT_LIMIT_JSON_DEPTH 64
