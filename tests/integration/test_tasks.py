@@ -41,6 +41,24 @@ def run_to_end(gantry, busybox, family, command, **more):
     return wait_status(gantry, arn, 'STOPPED')
 
 
+def test_a_node_has_what_definitions_require(gantry, busybox):
+    ecs = gantry.client('ecs')
+    options = {'awslogs-group': 'g', 'awslogs-region': 'us-east-1', 'awslogs-stream-prefix': 'p'}
+    d = ecs.register_task_definition(
+        family='demanding', networkMode='awsvpc', containerDefinitions=[
+            {'name': 'a', 'image': busybox, 'memory': 64, 'privileged': True,
+             'healthCheck': {'command': ['CMD', 'true']},
+             'logConfiguration': {'logDriver': 'awslogs', 'options': options}},
+            {'name': 'b', 'image': busybox, 'memory': 64,
+             'dependsOn': [{'containerName': 'a', 'condition': 'START'}]}])['taskDefinition']
+    arn = ecs.list_container_instances()['containerInstanceArns'][0]
+    node = ecs.describe_container_instances(containerInstances=[arn])['containerInstances'][0]
+    required = {a['name'] for a in d['requiresAttributes']}
+    assert len(required) == 5 and required <= {a['name'] for a in node['attributes']}
+    assert ecs.list_container_instances(
+        filter='attribute:ecs.capability.task-eni exists')['containerInstanceArns'] == [arn]
+
+
 @pytest.mark.parametrize('code', [0, 7])
 def test_exit_code_is_reported(gantry, busybox, code):
     t = run_to_end(gantry, busybox, 'exit', ['sh', '-c', f'exit {code}'])

@@ -60,6 +60,15 @@ static void attribute(struct agent_attribute_list *l, const char *name, const ch
     l->v[l->n++] = (struct agent_attribute){gt_str(name), gt_str(value)};
 }
 
+/* What definitions may require (requiresAttributes) and every node can do. */
+static const char *const capabilities[] = {
+    "com.amazonaws.ecs.capability.logging-driver.awslogs",
+    "com.amazonaws.ecs.capability.privileged-container",
+    "ecs.capability.container-health-check",
+    "ecs.capability.container-ordering",
+    "ecs.capability.task-eni",
+};
+
 struct registered {
     struct node_identity id;
 };
@@ -104,7 +113,7 @@ static int do_register(struct session *s, struct api_client *c, struct gt_err *e
     struct node *n = s->n;
     struct agent_register_node_in in = {0};
     struct agent_register_node_out out = {0};
-    struct agent_attribute attributes[4];
+    struct agent_attribute attributes[3 + GT_ARRAY_LEN(capabilities)];
     struct utsname un;
     struct sysinfo si;
     char host[65] = "node", subnet[20];
@@ -137,6 +146,9 @@ static int do_register(struct session *s, struct api_client *c, struct gt_err *e
     attribute(&in.attributes, "ecs.os-type", "linux");
     attribute(&in.attributes, "ecs.cpu-architecture", arm ? "arm64" : "x86_64");
     attribute(&in.attributes, "ecs.instance-type", "gantry");
+    for (size_t i = 0; i < GT_ARRAY_LEN(capabilities); i++) {
+        attribute(&in.attributes, capabilities[i], NULL);
+    }
 
     gt_arena_init(&a, GT_LIMIT_API_ARENA);
     int r = api_call(c, &agent_op_register_node, &in, &a, &out, err);
