@@ -108,6 +108,18 @@ def test_out_of_memory_is_seen(gantry, busybox):
     assert 'OutOfMemory' in t['containers'][0]['reason']
 
 
+def test_a_task_has_the_size_that_the_call_gives_it(gantry, busybox):
+    ecs = gantry.client('ecs')
+    d = ecs.register_task_definition(family='sized', memory='256', containerDefinitions=[
+        {'name': 'main', 'image': busybox, 'command': ['dd', 'if=/dev/zero', 'of=/dev/null',
+                                                       'bs=100M', 'count=1']}])
+    d = d['taskDefinition']['taskDefinitionArn']
+    for overrides, memory, code in (({}, '256', 0), ({'memory': '32', 'cpu': '.5 vCPU'}, '32', 137)):
+        t = wait_status(gantry, run(gantry, d, overrides=overrides), 'STOPPED')
+        assert (t['memory'], t['containers'][0]['exitCode']) == (memory, code), t
+        assert t['overrides'].get('cpu') == ('512' if overrides else None)
+
+
 def test_environment_user_and_workdir(gantry, busybox):
     t = run_to_end(gantry, busybox, 'env',
                    ['sh', '-c', 'test "$A" = b && test $(id -u) = 33 && test $(pwd) = /tmp'],
