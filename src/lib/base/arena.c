@@ -96,16 +96,32 @@ char *gt_arena_str(struct gt_arena *a, struct gt_str s)
     return p;
 }
 
+char *gt_arena_vprintf(struct gt_arena *a, struct gt_str prefix, const char *fmt, va_list ap)
+{
+    char text[256]; /* most is short: formatting it twice to know its length costs more */
+    va_list again;
+    va_copy(again, ap);
+    int r = vsnprintf(text, sizeof text, fmt, ap);
+    GT_ASSERT(r >= 0);
+    size_t n = (size_t)r;
+    char *p = gt_arena_alloc(a, prefix.n + n + 1);
+    if (prefix.n) {
+        memcpy(p, prefix.p, prefix.n);
+    }
+    if (n < sizeof text) {
+        memcpy(p + prefix.n, text, n);
+    } else {
+        vsnprintf(p + prefix.n, n + 1, fmt, again);
+    }
+    va_end(again);
+    return p;
+}
+
 char *gt_arena_printf(struct gt_arena *a, const char *fmt, ...)
 {
-    va_list ap, again;
+    va_list ap;
     va_start(ap, fmt);
-    va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, fmt, ap);
+    char *p = gt_arena_vprintf(a, (struct gt_str){0}, fmt, ap);
     va_end(ap);
-    GT_ASSERT(n >= 0);
-    char *p = gt_arena_alloc(a, (size_t)n + 1);
-    vsnprintf(p, (size_t)n + 1, fmt, again);
-    va_end(again);
     return p;
 }

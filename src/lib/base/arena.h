@@ -30,6 +30,9 @@ void *gt_arena_try_alloc(struct gt_arena *a, size_t n);
 char *gt_arena_strdup(struct gt_arena *a, const char *s) __attribute__((returns_nonnull));
 /* A copy of the text with a NUL after it. */
 char *gt_arena_str(struct gt_arena *a, struct gt_str s) __attribute__((returns_nonnull));
+/* prefix + formatted rest */
+char *gt_arena_vprintf(struct gt_arena *a, struct gt_str prefix, const char *fmt, va_list ap)
+    __attribute__((format(printf, 3, 0), returns_nonnull));
 char *gt_arena_printf(struct gt_arena *a, const char *fmt, ...)
     __attribute__((format(printf, 2, 3), returns_nonnull));
 

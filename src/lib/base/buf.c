@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+enum { FIRST = 128 }; /* bytes, the NUL included */
+
 void gt_buf_fini(struct gt_buf *b)
 {
     free(b->p);
@@ -20,7 +22,7 @@ void gt_buf_reset(struct gt_buf *b)
     }
 }
 
-char *gt_buf_reserve(struct gt_buf *b, size_t n)
+char *gt_buf_grow(struct gt_buf *b, size_t n)
 {
     if (n > b->max || b->n > b->max - n) {
         b->overflow = true;
@@ -28,23 +30,11 @@ char *gt_buf_reserve(struct gt_buf *b, size_t n)
     }
     size_t need = b->n + n + 1;
     if (need > b->cap) {
-        size_t cap = GT_MAX(GT_MAX(need, b->cap * 2), (size_t)64);
+        size_t cap = GT_MAX(GT_MAX(need, b->cap * 2), (size_t)FIRST);
         b->p = gt_realloc(b->p, cap);
         b->cap = cap;
     }
     return b->p + b->n;
-}
-
-void gt_buf_add(struct gt_buf *b, const void *p, size_t n)
-{
-    char *to = gt_buf_reserve(b, n);
-    if (to) {
-        if (n) {
-            memcpy(to, p, n);
-        }
-        b->n += n;
-        b->p[b->n] = '\0';
-    }
 }
 
 void gt_buf_puts(struct gt_buf *b, const char *s)
@@ -57,9 +47,18 @@ void gt_buf_str(struct gt_buf *b, struct gt_str s)
     gt_buf_add(b, s.p, s.n);
 }
 
-void gt_buf_putc(struct gt_buf *b, char c)
+void gt_buf_int(struct gt_buf *b, int64_t v)
 {
-    gt_buf_add(b, &c, 1);
+    char text[24], *p = text + sizeof text;
+    uint64_t left = v < 0 ? -(uint64_t)v : (uint64_t)v;
+    do {
+        *--p = (char)('0' + left % 10);
+        left /= 10;
+    } while (left);
+    if (v < 0) {
+        *--p = '-';
+    }
+    gt_buf_add(b, p, (size_t)(text + sizeof text - p));
 }
 
 void gt_buf_printf(struct gt_buf *b, const char *fmt, ...)
@@ -67,13 +66,18 @@ void gt_buf_printf(struct gt_buf *b, const char *fmt, ...)
     va_list ap, again;
     va_start(ap, fmt);
     va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, fmt, ap);
+    char text[256]; /* most is short: formatting it twice to know its length costs more */
+    int n = vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     GT_ASSERT(n >= 0);
-    char *to = gt_buf_reserve(b, (size_t)n);
-    if (to) {
-        vsnprintf(to, (size_t)n + 1, fmt, again);
-        b->n += (size_t)n;
+    if ((size_t)n < sizeof text) {
+        gt_buf_add(b, text, (size_t)n);
+    } else {
+        char *to = gt_buf_reserve(b, (size_t)n);
+        if (to) {
+            vsnprintf(to, (size_t)n + 1, fmt, again);
+            b->n += (size_t)n;
+        }
     }
     va_end(again);
 }

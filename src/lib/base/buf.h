@@ -22,16 +22,38 @@ struct gt_buf {
 
 void gt_buf_fini(struct gt_buf *b);
 void gt_buf_reset(struct gt_buf *b); /* empties, keeps the memory */
-void gt_buf_add(struct gt_buf *b, const void *p, size_t n);
 void gt_buf_puts(struct gt_buf *b, const char *s);
 void gt_buf_str(struct gt_buf *b, struct gt_str s);
-void gt_buf_putc(struct gt_buf *b, char c);
+void gt_buf_int(struct gt_buf *b, int64_t v); /* in decimal digits */
 void gt_buf_printf(struct gt_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Makes room for n more bytes and returns where they go (the caller then adds to b->n), or NULL
- * when that would exceed the maximum. */
-char *gt_buf_reserve(struct gt_buf *b, size_t n);
+char *gt_buf_grow(struct gt_buf *b, size_t n);   /* gt_buf_reserve() when there is no room */
 void gt_buf_consume(struct gt_buf *b, size_t n); /* drops n bytes at the front */
 char *gt_buf_steal(struct gt_buf *b);            /* the caller frees it; never NULL */
+
+/* Makes room for n more bytes and returns where they go (the caller then adds to b->n), or NULL
+ * when that would exceed the maximum. */
+static inline char *gt_buf_reserve(struct gt_buf *b, size_t n)
+{
+    bool room = n < b->cap - b->n && n <= b->max - b->n;
+    return room ? b->p + b->n : gt_buf_grow(b, n);
+}
+
+static inline void gt_buf_add(struct gt_buf *b, const void *p, size_t n)
+{
+    char *to = gt_buf_reserve(b, n);
+    if (to) {
+        if (n) {
+            memcpy(to, p, n);
+        }
+        to[n] = '\0';
+        b->n += n;
+    }
+}
+
+static inline void gt_buf_putc(struct gt_buf *b, char c)
+{
+    gt_buf_add(b, &c, 1);
+}
 
 static inline bool gt_buf_ok(const struct gt_buf *b)
 {

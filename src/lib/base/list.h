@@ -40,6 +40,18 @@ static inline void gt_list_remove(struct gt_list *node)
     node->prev = node->next = NULL;
 }
 
+/* Moves all of `from` to the end of `to`. */
+static inline void gt_list_splice(struct gt_list *to, struct gt_list *from)
+{
+    if (!gt_list_empty(from)) {
+        from->next->prev = to->prev;
+        to->prev->next = from->next;
+        from->prev->next = to;
+        to->prev = from->prev;
+        gt_list_init(from);
+    }
+}
+
 #define gt_list_entry(node, type, member) GT_CONTAINER_OF(node, type, member)
 /* The body may remove the element that it stands on. */
 #define gt_list_for_each(it, tmp, head)                                                            \

@@ -47,6 +47,23 @@ static inline int gt_str_cmp(struct gt_str a, struct gt_str b)
     return c ? c : (a.n > b.n) - (a.n < b.n);
 }
 
+/* The parts one after the other, in `to`; p NULL: they do not fit into `room` bytes. */
+static inline struct gt_str gt_str_concat(const struct gt_str *parts, size_t n_parts, char *to,
+                                          size_t room)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < n_parts; i++) {
+        if (parts[i].n > room - n) {
+            return (struct gt_str){0};
+        }
+        if (parts[i].n) {
+            memcpy(to + n, parts[i].p, parts[i].n);
+        }
+        n += parts[i].n;
+    }
+    return gt_str_n(to, n);
+}
+
 static inline bool gt_streq(const char *a, const char *b)
 {
     return strcmp(a, b) == 0;

@@ -39,6 +39,11 @@ GT_TEST(arena_keeps_its_cap)
     assert_null(gt_arena_try_alloc(&a, 2000));
     gt_arena_reset(&a);
     assert_string_equal(gt_arena_printf(&a, "%d-%s", 7, "x"), "7-x");
+    const char *wide = gt_arena_printf(&a, "%255d", 1), *wider = gt_arena_printf(&a, "%700d", 2);
+    assert_int_equal(strlen(wide), 255);
+    assert_int_equal(wide[254], '1');
+    assert_int_equal(strlen(wider), 700);
+    assert_int_equal(wider[699], '2');
     for (int i = 0; i < 50; i++) {
         char *p = gt_arena_alloc(&a, 100);
         assert_int_equal(p[99], 0);
@@ -56,6 +61,61 @@ GT_TEST(buf_stops_at_its_maximum)
     assert_string_equal(b.p, "12345");
     gt_buf_consume(&b, 2);
     assert_string_equal(b.p, "345");
+}
+
+GT_TEST(buf_takes_numbers_and_long_text)
+{
+    gt_auto_buf struct gt_buf b = GT_BUF_INIT(5000), small = GT_BUF_INIT(3);
+    const int64_t all[] = {0, 7, -10, INT64_MAX, INT64_MIN};
+    for (size_t i = 0; i < GT_ARRAY_LEN(all); i++) {
+        gt_buf_int(&b, all[i]);
+        gt_buf_putc(&b, ' ');
+    }
+    assert_string_equal(b.p, "0 7 -10 9223372036854775807 -9223372036854775808 ");
+    for (int width = 254; width <= 258; width++) { /* around what is formatted on the stack */
+        gt_buf_reset(&b);
+        gt_buf_printf(&b, "%*d", width, 5);
+        assert_int_equal(b.n, width);
+        assert_int_equal(strlen(b.p), width);
+        assert_int_equal(b.p[width - 1], '5');
+    }
+    gt_buf_add(&b, NULL, 0);
+    assert_int_equal(b.n, 258);
+    gt_buf_int(&small, 1000);
+    assert_false(gt_buf_ok(&small));
+    assert_int_equal(small.n, 0);
+    gt_buf_reset(&small);
+    gt_buf_int(&small, 100);
+    assert_true(gt_buf_ok(&small)); /* the NUL does not count */
+}
+
+GT_TEST(str_concat_fits_or_says_so)
+{
+    char to[6];
+    const struct gt_str parts[] = {GT_STR_LIT("ab"), {NULL, 0}, GT_STR_LIT("cdef")};
+    assert_true(gt_str_is(gt_str_concat(parts, 3, to, sizeof to), "abcdef"));
+    assert_null(gt_str_concat(parts, 3, to, sizeof to - 1).p);
+    assert_int_equal(gt_str_concat(parts, 0, to, 0).n, 0);
+}
+
+GT_TEST(list_splice_moves_all_in_order)
+{
+    struct gt_list a, b, node[4];
+    gt_list_init(&a);
+    gt_list_init(&b);
+    gt_list_splice(&a, &b);
+    assert_true(gt_list_empty(&a));
+    for (int i = 0; i < 4; i++) {
+        gt_list_push_back(i < 2 ? &a : &b, &node[i]);
+    }
+    gt_list_splice(&a, &b);
+    assert_true(gt_list_empty(&b));
+    int i = 0;
+    gt_list_for_each (it, next, &a) {
+        assert_ptr_equal(it, &node[i++]);
+    }
+    assert_int_equal(i, 4);
+    assert_ptr_equal(a.prev, &node[3]);
 }
 
 GT_TEST(table_finds_what_was_put)
@@ -161,7 +221,8 @@ GT_TEST(fail_points_fire_once)
 }
 
 GT_RUN(GT_CASE(err_says_what_and_why), GT_CASE(arena_keeps_its_cap),
-       GT_CASE(buf_stops_at_its_maximum), GT_CASE(table_finds_what_was_put),
-       GT_CASE(text_codecs_round_trip), GT_CASE(time_is_written_as_rfc3339),
-       GT_CASE(files_are_replaced_whole), GT_CASE(list_survives_removal_in_a_walk),
-       GT_CASE(fail_points_fire_once))
+       GT_CASE(buf_stops_at_its_maximum), GT_CASE(buf_takes_numbers_and_long_text),
+       GT_CASE(str_concat_fits_or_says_so), GT_CASE(list_splice_moves_all_in_order),
+       GT_CASE(table_finds_what_was_put), GT_CASE(text_codecs_round_trip),
+       GT_CASE(time_is_written_as_rfc3339), GT_CASE(files_are_replaced_whole),
+       GT_CASE(list_survives_removal_in_a_walk), GT_CASE(fail_points_fire_once))
