@@ -5,7 +5,6 @@
 #include "store/record/record.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 
 void tx_begin(struct tx *tx, struct core *core, const struct principal *principal,
               struct gt_str region, struct gt_arena *arena, uint64_t seed)
@@ -77,45 +76,33 @@ uint64_t tx_revision(const struct tx *tx)
     return tx->core->revision + 1;
 }
 
-/* prefix + formatted rest, in one allocation. */
-static char *join(struct tx *tx, struct gt_str prefix, const char *fmt, va_list ap)
-    __attribute__((format(printf, 3, 0)));
-
-static char *join(struct tx *tx, struct gt_str prefix, const char *fmt, va_list ap)
-{
-    va_list again;
-    va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, fmt, again);
-    va_end(again);
-    GT_ASSERT(n >= 0);
-    char *p = gt_arena_alloc(tx->arena, prefix.n + (size_t)n + 1);
-    memcpy(p, prefix.p, prefix.n);
-    vsnprintf(p + prefix.n, (size_t)n + 1, fmt, ap);
-    return p;
-}
+enum { PREFIX_MAX = 192 };
 
 char *tx_key(struct tx *tx, const char *fmt, ...)
 {
-    char prefix[128];
-    int n = snprintf(prefix, sizeof prefix, GT_STR_FMT "/" GT_STR_FMT "/", GT_STR_ARG(tx->account),
-                     GT_STR_ARG(tx->region));
-    GT_ASSERT(n > 0 && (size_t)n < sizeof prefix);
+    char prefix[PREFIX_MAX];
+    const struct gt_str slash = GT_STR_LIT("/");
+    const struct gt_str parts[] = {tx->account, slash, tx->region, slash};
+    struct gt_str start = gt_str_concat(parts, GT_ARRAY_LEN(parts), prefix, sizeof prefix);
+    GT_ASSERT(start.p);
     va_list ap;
     va_start(ap, fmt);
-    char *key = join(tx, gt_str_n(prefix, (size_t)n), fmt, ap);
+    char *key = gt_arena_vprintf(tx->arena, start, fmt, ap);
     va_end(ap);
     return key;
 }
 
 char *tx_arn(struct tx *tx, const char *service, const char *fmt, ...)
 {
-    char prefix[192];
-    int n = snprintf(prefix, sizeof prefix, "arn:aws:%s:" GT_STR_FMT ":" GT_STR_FMT ":", service,
-                     GT_STR_ARG(tx->region), GT_STR_ARG(tx->account));
-    GT_ASSERT(n > 0 && (size_t)n < sizeof prefix);
+    char prefix[PREFIX_MAX];
+    const struct gt_str colon = GT_STR_LIT(":");
+    const struct gt_str parts[] = {
+        GT_STR_LIT("arn:aws:"), gt_str(service), colon, tx->region, colon, tx->account, colon};
+    struct gt_str start = gt_str_concat(parts, GT_ARRAY_LEN(parts), prefix, sizeof prefix);
+    GT_ASSERT(start.p);
     va_list ap;
     va_start(ap, fmt);
-    char *arn = join(tx, gt_str_n(prefix, (size_t)n), fmt, ap);
+    char *arn = gt_arena_vprintf(tx->arena, start, fmt, ap);
     va_end(ap);
     return arn;
 }

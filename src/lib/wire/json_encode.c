@@ -1,4 +1,5 @@
 #include "lib/wire/json.h"
+#include "lib/wire/json_text.h"
 #include "lib/wire/timestamp.h"
 #include "lib/wire/utf8.h"
 #include "lib/wire/value.h"
@@ -36,21 +37,14 @@ static size_t escape(unsigned char c, char to[static 6])
 /* How far text can be copied as it is. */
 static const char *verbatim(const char *p, const char *end)
 {
-    while (p < end) {
-        unsigned char c = (unsigned char)*p;
-        if (c >= 0x80) {
-            size_t n = wire_utf8_len(p, end);
-            if (n == 0) {
-                break;
-            }
-            p += n;
-        } else if (c < 0x20 || c == '"' || c == '\\') {
-            break;
-        } else {
-            p++;
+    for (;;) {
+        p = json_plain_run(p, end);
+        size_t n = p < end && (unsigned char)*p >= 0x80 ? wire_utf8_len(p, end) : 0;
+        if (n == 0) {
+            return p;
         }
+        p += n;
     }
-    return p;
 }
 
 void wire_json_string(struct gt_buf *to, struct gt_str text)
@@ -74,20 +68,6 @@ void wire_json_string(struct gt_buf *to, struct gt_str text)
         }
     }
     gt_buf_putc(to, '"');
-}
-
-static void encode_integer(int64_t v, struct gt_buf *to)
-{
-    char text[24], *p = text + sizeof(text);
-    uint64_t left = v < 0 ? -(uint64_t)v : (uint64_t)v;
-    do {
-        *--p = (char)('0' + left % 10);
-        left /= 10;
-    } while (left);
-    if (v < 0) {
-        *--p = '-';
-    }
-    gt_buf_add(to, p, (size_t)(text + sizeof(text) - p));
 }
 
 /* The shortest text that reads back as the same number. */
@@ -203,7 +183,7 @@ static void encode_value(const struct wire_shape *shape, const void *in, struct 
         break;
     case WIRE_INTEGER:
     case WIRE_LONG:
-        encode_integer(*(const int64_t *)in, to);
+        gt_buf_int(to, *(const int64_t *)in);
         break;
     case WIRE_TIMESTAMP:
         encode_time(NULL, *(const int64_t *)in, to);

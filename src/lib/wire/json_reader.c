@@ -1,6 +1,7 @@
 #include "lib/wire/json_reader.h"
 
 #include "lib/base/limits.h"
+#include "lib/wire/json_text.h"
 #include "lib/wire/utf8.h"
 
 #include <errno.h>
@@ -49,33 +50,6 @@ enum json_kind json_peek(struct json_reader *r)
     default:
         return *r->p == '-' || (*r->p >= '0' && *r->p <= '9') ? JSON_NUMBER : JSON_NONE;
     }
-}
-
-/* Of each byte: is it below 0x20, '"', '\\' or above 0x7f? The high bit of a byte that is. */
-static inline uint64_t special_bytes(uint64_t w)
-{
-    const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
-    uint64_t quote = w ^ (ones * '"'), slash = w ^ (ones * '\\');
-    uint64_t hit = (w - ones * 0x20) | (quote - ones) | (slash - ones);
-    return (hit | w) & highs;
-}
-
-/* From p to the first byte that ends a plain run; may stop early, never late. */
-static inline const char *plain_run(const char *p, const char *end)
-{
-    while (end - p >= 8) {
-        uint64_t w;
-        memcpy(&w, p, 8);
-        if (special_bytes(w)) {
-            break;
-        }
-        p += 8;
-    }
-    while (p < end && (unsigned char)*p >= 0x20 && (unsigned char)*p < 0x80 && *p != '"' &&
-           *p != '\\') {
-        p++;
-    }
-    return p;
 }
 
 static int hex4(const char *p, const char *end)
@@ -149,7 +123,7 @@ static const char *scan_string(struct json_reader *r, const char *p, bool *ret_e
 {
     *ret_escapes = false;
     for (;;) {
-        p = plain_run(p, r->end);
+        p = json_plain_run(p, r->end);
         if (p == r->end) {
             wrong(r, "a string does not end");
             return NULL;

@@ -5,7 +5,6 @@
 #include "lib/base/table.h"
 
 #include <pthread.h>
-#include <stdio.h>
 
 /* A handful of keys in a few regions and services on two days; when it is full it starts anew. */
 enum { MAX_KEYS = 4096 };
@@ -64,18 +63,19 @@ void sigv4_signing_key(struct sigv4_keys *keys, struct gt_str secret, struct gt_
                        struct gt_str date, struct gt_str region, struct gt_str service,
                        unsigned char out[static GT_SHA256_LEN])
 {
-    char name[300];
+    char text[300];
     unsigned char hash[GT_SHA256_LEN];
-    int n = snprintf(name, sizeof(name), GT_STR_FMT "/" GT_STR_FMT "/" GT_STR_FMT "/" GT_STR_FMT,
-                     GT_STR_ARG(key_id), GT_STR_ARG(date), GT_STR_ARG(region), GT_STR_ARG(service));
+    const struct gt_str slash = GT_STR_LIT("/");
+    const struct gt_str parts[] = {key_id, slash, date, slash, region, slash, service};
+    struct gt_str name = gt_str_concat(parts, GT_ARRAY_LEN(parts), text, sizeof(text));
 
-    if (!keys || n < 0 || (size_t)n >= sizeof(name)) {
+    if (!keys || !name.p) {
         derive(secret, date, region, service, out);
         return;
     }
     gt_sha256(secret.p, secret.n, hash);
     pthread_mutex_lock(&keys->lock);
-    struct entry *e = gt_table_get(&keys->table, gt_str_n(name, (size_t)n));
+    struct entry *e = gt_table_get(&keys->table, name);
     if (!e || !gt_const_eq(e->secret, hash, sizeof(hash))) {
         if (keys->table.count >= MAX_KEYS) {
             drop_all(keys);
@@ -84,7 +84,7 @@ void sigv4_signing_key(struct sigv4_keys *keys, struct gt_str secret, struct gt_
         }
         if (!e) {
             e = gt_new(struct entry);
-            gt_table_put(&keys->table, gt_str_n(name, (size_t)n), e);
+            gt_table_put(&keys->table, name, e);
         }
         derive(secret, date, region, service, e->key);
         memcpy(e->secret, hash, sizeof(hash));
@@ -101,12 +101,22 @@ void sigv4_signature_hex(const unsigned char key[static GT_SHA256_LEN], struct g
     unsigned char mac[GT_SHA256_LEN];
 
     gt_sha256_hex(canonical.p, canonical.n, hash);
-    int n = snprintf(text, sizeof(text),
-                     SIGV4_ALGORITHM "\n" GT_STR_FMT "\n" GT_STR_FMT "/" GT_STR_FMT "/" GT_STR_FMT
-                                     "/aws4_request\n%s",
-                     GT_STR_ARG(amz_date), GT_STR_ARG(date), GT_STR_ARG(region),
-                     GT_STR_ARG(service), hash);
-    GT_ASSERT(n > 0 && (size_t)n < sizeof(text)); /* region and service were capped when parsed */
-    gt_hmac_sha256(key, GT_SHA256_LEN, text, (size_t)n, mac);
+    const struct gt_str slash = GT_STR_LIT("/"), line = GT_STR_LIT("\n");
+    const struct gt_str parts[] = {GT_STR_LIT(SIGV4_ALGORITHM),
+                                   line,
+                                   amz_date,
+                                   line,
+                                   date,
+                                   slash,
+                                   region,
+                                   slash,
+                                   service,
+                                   slash,
+                                   GT_STR_LIT("aws4_request"),
+                                   line,
+                                   gt_str(hash)};
+    struct gt_str all = gt_str_concat(parts, GT_ARRAY_LEN(parts), text, sizeof(text));
+    GT_ASSERT(all.p); /* region and service were capped when parsed */
+    gt_hmac_sha256(key, GT_SHA256_LEN, all.p, all.n, mac);
     gt_hex_encode(mac, sizeof(mac), out);
 }

@@ -31,6 +31,9 @@ static int check_time(const struct sigv4_auth *a, int64_t now, struct gt_err *er
     int64_t late = a->presigned ? a->time + a->expires * 1000 : a->time + SIGV4_SKEW_MS;
     char sent[17], here[17], bound[17];
 
+    if (now >= early && now <= late) {
+        return 0;
+    }
     sigv4_put_date(a->time, sent);
     sigv4_put_date(now, here);
     if (now > late) {
@@ -40,12 +43,9 @@ static int check_time(const struct sigv4_auth *a, int64_t now, struct gt_err *er
                    : invalid(err, "Signature expired: %s is now earlier than %s (%s - 5 min.)",
                              sent, bound, here);
     }
-    if (now < early) {
-        sigv4_put_date(now + SIGV4_SKEW_MS, bound);
-        return invalid(err, "Signature not yet current: %s is still later than %s (%s + 5 min.)",
-                       sent, bound, here);
-    }
-    return 0;
+    sigv4_put_date(now + SIGV4_SKEW_MS, bound);
+    return invalid(err, "Signature not yet current: %s is still later than %s (%s + 5 min.)", sent,
+                   bound, here);
 }
 
 static bool is_signed(struct gt_str signed_headers, struct gt_str any_case)

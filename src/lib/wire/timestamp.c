@@ -113,16 +113,22 @@ static void split(int64_t ms, int64_t *sec, int *rest)
 void wire_time_put_unix(int64_t ms, struct gt_buf *to)
 {
     uint64_t abs = ms < 0 ? -(uint64_t)ms : (uint64_t)ms;
-    int rest = (int)(abs % 1000), width = 3;
+    int rest = (int)(abs % 1000);
 
-    gt_buf_printf(to, "%s%llu", ms < 0 ? "-" : "", (unsigned long long)(abs / 1000));
+    if (ms < 0) {
+        gt_buf_putc(to, '-');
+    }
+    gt_buf_int(to, (int64_t)(abs / 1000));
     if (rest == 0) {
         return;
     }
-    for (; rest % 10 == 0; rest /= 10) {
-        width--;
+    char digits[] = {'.', (char)('0' + rest / 100), (char)('0' + rest / 10 % 10),
+                     (char)('0' + rest % 10)};
+    size_t n = sizeof digits;
+    while (digits[n - 1] == '0') {
+        n--;
     }
-    gt_buf_printf(to, ".%0*d", width, rest);
+    gt_buf_add(to, digits, n);
 }
 
 void wire_time_put_iso(int64_t ms, struct gt_buf *to)
