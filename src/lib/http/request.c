@@ -18,7 +18,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdio.h>
 #include <unistd.h>
 
 /* How much of an unwanted body is read before the connection is cut instead. */
@@ -28,15 +27,27 @@ enum { MAX_HEADERS = 100 };
 
 /* -- birth and death -- */
 
+/* The last n digits of v. */
+static void put_hex(char *to, uint64_t v, int n)
+{
+    for (; n > 0; v >>= 4) {
+        to[--n] = "0123456789abcdef"[v & 15];
+    }
+}
+
 /* Random-looking, unique in this process's life and, with the salt, beyond: a UUID's form. */
 static void make_id(struct http_server *s, char to[static 37])
 {
     uint64_t n = atomic_fetch_add(&s->next_id, 1) + 1;
     struct gt_prng g = {.state = s->id_salt + n};
     uint64_t a = gt_prng_next(&g), b = s->id_salt ^ (n << 16);
-    snprintf(to, 37, "%08x-%04x-4%03x-%04x-%012llx", (unsigned)(a >> 32),
-             (unsigned)(a >> 16) & 0xffff, (unsigned)a & 0xfff,
-             0x8000U | ((unsigned)(b >> 48) & 0x3fff), (unsigned long long)(b & 0xffffffffffffULL));
+    put_hex(to, a >> 32, 8);
+    put_hex(to + 9, a >> 16, 4);
+    put_hex(to + 14, 0x4000 | (a & 0xfff), 4);
+    put_hex(to + 19, 0x8000 | (b >> 48 & 0x3fff), 4);
+    put_hex(to + 24, b, 12);
+    to[8] = to[13] = to[18] = to[23] = '-';
+    to[36] = '\0';
 }
 
 struct http_req *http_req_new(struct http_server *s, const char *target)
@@ -176,7 +187,8 @@ int http_req_read_head(struct http_req *rq, const char *method, const char *vers
 
 /* -- MHD's callbacks -- */
 
-/* Both under the request's lock. MHD_NO: the server halts, and the connection is to be closed. */
+/* Under the request's lock, as take_suspended(). MHD_NO: the server halts, and the connection is to
+ * be closed. */
 static enum MHD_Result suspend(struct http_req *rq)
 {
     atomic_fetch_add(&rq->server->waiting, 1);
@@ -189,11 +201,22 @@ static enum MHD_Result suspend(struct http_req *rq)
     return MHD_YES;
 }
 
-static void resume(struct http_req *rq)
+/* What resume() is to be given once the lock is not held any more: the network thread wakes at once
+ * and wants it. NULL: the connection was not suspended. */
+static struct MHD_Connection *take_suspended(struct http_req *rq)
 {
+    struct MHD_Connection *conn = rq->suspended ? rq->conn : NULL;
     rq->suspended = false;
-    MHD_resume_connection(rq->conn);
-    atomic_fetch_sub(&rq->server->waiting, 1);
+    return conn;
+}
+
+/* The request may be gone when this returns. */
+static void resume(struct http_server *s, struct MHD_Connection *conn)
+{
+    if (conn != NULL) {
+        MHD_resume_connection(conn);
+        atomic_fetch_sub(&s->waiting, 1);
+    }
 }
 
 static bool has_body(const struct http_req *rq)
@@ -375,27 +398,26 @@ void http_req_stream(struct http_req *rq, uint64_t max, const struct http_sink *
 
 void http_req_resume(struct http_req *rq)
 {
+    struct http_server *s = rq->server;
     pthread_mutex_lock(&rq->lock);
-    if (rq->suspended && rq->conn != NULL) {
-        resume(rq);
-    } else {
-        rq->resume_wanted = true;
-    }
+    struct MHD_Connection *conn = take_suspended(rq);
+    rq->resume_wanted = conn == NULL;
     pthread_mutex_unlock(&rq->lock);
+    resume(s, conn);
 }
 
 void http_req_call(struct http_req *rq, void (*fn)(struct http_req *rq, void *arg), void *arg)
 {
+    struct http_server *s = rq->server;
     pthread_mutex_lock(&rq->lock);
     bool gone = rq->conn == NULL;
     if (!gone) {
         rq->call = fn;
         rq->call_arg = arg;
-        if (rq->suspended) {
-            resume(rq);
-        }
     }
+    struct MHD_Connection *conn = take_suspended(rq);
     pthread_mutex_unlock(&rq->lock);
+    resume(s, conn);
     if (gone) {
         fn(rq, arg);
     }
@@ -449,6 +471,8 @@ static struct MHD_Response *make_response(struct http_req *rq, struct http_answe
 void http_req_answer(struct http_req *rq, struct http_answer *a)
 {
     struct MHD_Response *r = make_response(rq, a);
+    struct http_server *s = rq->server;
+    struct MHD_Connection *conn = NULL;
     gt_buf_fini(&a->body);
     pthread_mutex_lock(&rq->lock);
     if (rq->answered || rq->conn == NULL) {
@@ -458,11 +482,10 @@ void http_req_answer(struct http_req *rq, struct http_answer *a)
         rq->response = r;
         rq->status = a->status;
         rq->answered = true;
-        if (rq->suspended) {
-            resume(rq);
-        }
+        conn = take_suspended(rq);
     }
     pthread_mutex_unlock(&rq->lock);
+    resume(s, conn);
 }
 
 static void json_text(struct gt_buf *to, const char *s)
