@@ -32,8 +32,21 @@ static bool take_checked(struct gt_str *bytes)
     return sum == checksum(bytes->p, bytes->n);
 }
 
+/* At most so much more than the texts themselves. */
+enum { NUMBERS = CHECKSUM + 7 * VARINT_MAX, NUMBERS_OF_A_WRITE = 2 * VARINT_MAX + 1 };
+
+static size_t encoded_size(const struct journal_entry *e)
+{
+    size_t n = NUMBERS + e->principal.n + e->label.n + e->input.n;
+    for (size_t i = 0; i < e->n_writes; i++) {
+        n += NUMBERS_OF_A_WRITE + e->writes[i].key.n + e->writes[i].value.n;
+    }
+    return n;
+}
+
 void journal_encode(const struct journal_entry *e, struct gt_buf *to)
 {
+    gt_buf_reserve(to, encoded_size(e)); /* one piece of memory, not one after the other */
     static const char room[CHECKSUM];
     gt_buf_add(to, room, CHECKSUM);
     varint_put(to, e->revision);

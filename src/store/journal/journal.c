@@ -16,10 +16,8 @@ void journal_listen(struct journal *j, const struct journal_events *events)
 void journal_append(struct journal *j, const struct journal_entry *entry)
 {
     GT_ASSERT(j->recovered && !j->read_only && entry->revision == j->appended + 1);
-    struct gt_buf encoded = GT_BUF_INIT(JOURNAL_ENTRY_MAX);
-    journal_encode(entry, &encoded);
     j->appended = entry->revision;
-    j->ops->append(j, entry->revision, &encoded);
+    j->ops->append(j, entry);
 }
 
 int journal_flush(struct journal *j, struct gt_err *err)

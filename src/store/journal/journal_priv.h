@@ -7,7 +7,7 @@
 
 struct journal_ops {
     int (*recover)(struct journal *j, const struct journal_reader *reader, struct gt_err *err);
-    void (*append)(struct journal *j, uint64_t revision, struct gt_buf *encoded); /* takes it */
+    void (*append)(struct journal *j, const struct journal_entry *entry);
     int (*flush)(struct journal *j, struct gt_err *err);
     bool (*snapshot)(struct journal *j, const struct journal_snapshot *snapshot);
     void (*cancel_snapshot)(struct journal *j);

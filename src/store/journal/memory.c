@@ -52,7 +52,7 @@ static int memory_recover(struct journal *j, const struct journal_reader *reader
     return r < 0 ? r : 0;
 }
 
-static void memory_append(struct journal *j, uint64_t revision, struct gt_buf *encoded)
+static void keep(struct journal *j, uint64_t revision, struct gt_buf *encoded)
 {
     struct memory_journal *m = self(j);
     if (m->n == m->cap) {
@@ -69,6 +69,13 @@ static void memory_append(struct journal *j, uint64_t revision, struct gt_buf *e
     if (j->events.on_durable) {
         j->events.on_durable(j->events.arg, revision);
     }
+}
+
+static void memory_append(struct journal *j, const struct journal_entry *entry)
+{
+    struct gt_buf encoded = GT_BUF_INIT(JOURNAL_ENTRY_MAX);
+    journal_encode(entry, &encoded);
+    keep(j, entry->revision, &encoded);
 }
 
 static int memory_flush(struct journal *j, struct gt_err *err)
@@ -165,7 +172,7 @@ struct journal *memory_journal_copy(struct journal *j, uint64_t revision)
     for (size_t i = 0; i < from->n && from->first + i <= revision; i++) {
         struct gt_buf b = GT_BUF_INIT(JOURNAL_ENTRY_MAX);
         gt_buf_str(&b, gt_buf_view(&from->entries[i]));
-        memory_append(&m->base, from->first + i, &b);
+        keep(&m->base, from->first + i, &b);
     }
     if (from->snapshot_revision && from->snapshot_revision <= revision) {
         gt_buf_str(&m->snapshot, gt_buf_view(&from->snapshot));

@@ -13,6 +13,8 @@ enum {
     CHUNK_IDLE = 512 * 1024,       /* when nobody waits */
     CHECKPOINT_PAGES = 2000,       /* 8 MB of log */
     TAIL_PAGES = 256,              /* what the committer takes itself */
+    SPENT_ENTRIES = 128,           /* whose memory is kept for the next ones */
+    SPENT_BYTES = 8 * 1024,        /* when they have no more than this */
 };
 
 /* One round: what goes into one commit. */
@@ -153,12 +155,19 @@ static int commit_round(struct sqlite_journal *s, const struct round *round, str
     return r < 0 ? r : 0;
 }
 
-static void round_free(struct round *round)
+/* After a commit: keeps some memory for those who append. The lock is held. */
+static void put_by(struct sqlite_journal *s, struct round *round)
 {
     gt_list_for_each (it, next, &round->entries) {
         struct pending *p = gt_list_entry(it, struct pending, link);
-        gt_buf_fini(&p->bytes);
-        free(p);
+        if (s->n_spent == SPENT_ENTRIES) {
+            return;
+        }
+        if (p->bytes.cap <= SPENT_BYTES) {
+            gt_list_remove(it);
+            gt_list_push_back(&s->spent, it);
+            s->n_spent++;
+        }
     }
 }
 
@@ -251,7 +260,6 @@ static void *committer_main(void *arg)
         bool end = s->closing && round.n == 0 && !s->has_snapshot;
         pthread_mutex_unlock(&s->lock);
         if (end) {
-            round_free(&round);
             return NULL;
         }
         int64_t start = gt_clock_mono_ns();
@@ -259,8 +267,8 @@ static void *committer_main(void *arg)
         if (round.n || round.chunk || round.trim) {
             r = commit_round(s, &round, &out, &err);
         }
-        round_free(&round);
         if (r < 0) {
+            sqlite_free_pending(&round.entries);
             fail(s, &err);
             return NULL;
         }
@@ -274,7 +282,9 @@ static void *committer_main(void *arg)
         pthread_mutex_lock(&s->lock);
         s->tail = s->tail && !round.tail;
         settle(s, &round, &out, ns);
+        put_by(s, &round);
         pthread_mutex_unlock(&s->lock);
+        sqlite_free_pending(&round.entries);
     }
 }
 
@@ -343,9 +353,4 @@ void sqlite_stop(struct sqlite_journal *s)
     pthread_join(s->committer, NULL);
     pthread_join(s->checkpointer, NULL);
     s->started = false;
-    gt_list_for_each (it, next, &s->queue) { /* only after a commit that did not succeed */
-        struct pending *p = gt_list_entry(it, struct pending, link);
-        gt_buf_fini(&p->bytes);
-        free(p);
-    }
 }

@@ -164,14 +164,43 @@ static int prepare_all(struct sqlite_journal *s, struct gt_err *err)
     return 0;
 }
 
-static void sqlite_append(struct journal *j, uint64_t revision, struct gt_buf *encoded)
+void sqlite_free_pending(struct gt_list *list)
+{
+    gt_list_for_each (it, next, list) {
+        struct pending *p = gt_list_entry(it, struct pending, link);
+        gt_list_remove(it);
+        gt_buf_fini(&p->bytes);
+        free(p);
+    }
+}
+
+/* Memory goes round between the two threads: freeing on one what the other allocates lets them
+ * wait for each other inside malloc. */
+static struct pending *take_spare(struct sqlite_journal *s)
+{
+    if (gt_list_empty(&s->spare)) {
+        struct pending *fresh = gt_new(struct pending);
+        fresh->bytes = GT_BUF_INIT(JOURNAL_ENTRY_MAX);
+        return fresh;
+    }
+    struct pending *p = gt_list_entry(s->spare.next, struct pending, link);
+    gt_list_remove(&p->link);
+    gt_buf_reset(&p->bytes);
+    return p;
+}
+
+static void sqlite_append(struct journal *j, const struct journal_entry *entry)
 {
     struct sqlite_journal *s = sqlite_self(j);
-    struct pending *p = gt_new(struct pending);
-    p->revision = revision;
-    p->bytes = *encoded;
+    struct pending *p = take_spare(s);
+    p->revision = entry->revision;
+    journal_encode(entry, &p->bytes);
     pthread_mutex_lock(&s->lock);
     gt_list_push_back(&s->queue, &p->link);
+    if (gt_list_empty(&s->spare)) {
+        gt_list_splice(&s->spare, &s->spent);
+        s->n_spent = 0;
+    }
     pthread_cond_signal(&s->work);
     pthread_mutex_unlock(&s->lock);
 }
@@ -261,6 +290,9 @@ static void sqlite_close(struct journal *j)
     if (s->lock_fd >= 0) {
         close(s->lock_fd);
     }
+    sqlite_free_pending(&s->queue); /* only after a commit that did not succeed */
+    sqlite_free_pending(&s->spent);
+    sqlite_free_pending(&s->spare);
     pthread_cond_destroy(&s->work);
     pthread_cond_destroy(&s->moved);
     pthread_cond_destroy(&s->full);
@@ -293,6 +325,8 @@ int sqlite_journal_open(const char *path, const struct sqlite_journal_options *o
     s->lock_fd = -1;
     s->chunk_buf = GT_BUF_INIT(JOURNAL_ENTRY_MAX);
     gt_list_init(&s->queue);
+    gt_list_init(&s->spent);
+    gt_list_init(&s->spare);
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->work, NULL);
     pthread_cond_init(&s->moved, NULL);

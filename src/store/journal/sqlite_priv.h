@@ -31,6 +31,8 @@ struct sqlite_journal {
     pthread_cond_t moved; /* for flush, cancel_snapshot */
     pthread_cond_t full;  /* for the checkpointer */
     struct gt_list queue;
+    struct gt_list spent; /* committed, their memory good for the next */
+    size_t n_spent;
     uint64_t durable;     /* and told */
     struct gt_err failed; /* kind set: no commit will follow */
     bool closing;
@@ -41,6 +43,8 @@ struct sqlite_journal {
     int wal_pages;
     bool checkpointing, tail; /* tail: the committer should take the rest of the checkpoint */
     struct journal_stats stats;
+
+    struct gt_list spare; /* the appender's own: what it took from `spent` */
 
     /* The committer's own. */
     struct gt_buf chunk_buf;
@@ -58,6 +62,8 @@ int sqlite_fail(sqlite3 *db, struct gt_err *err, const char *what, const char *p
 int sqlite_connect(const char *path, bool read_only, sqlite3 **ret, struct gt_err *err);
 int sqlite_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret, const char *path,
                    struct gt_err *err);
+
+void sqlite_free_pending(struct gt_list *list);
 
 /* sqlite_commit.c: the threads */
 int sqlite_start(struct sqlite_journal *s, struct gt_err *err);
