@@ -95,42 +95,53 @@ static struct watch_event *take_event(struct gate *g)
     return e;
 }
 
-static struct core_request *take_answer(struct gate *g)
+/* Moves what may leave to `to`: one lock for all of a commit's answers. */
+static void take_answers(struct gate *g, struct gt_list *to)
 {
-    if (gt_list_empty(&g->answers)) {
-        return NULL;
+    gt_list_init(to);
+    gt_list_for_each (it, next, &g->answers) {
+        if (gt_list_entry(it, struct core_request, link)->call.revision > g->durable) {
+            return;
+        }
+        gt_list_remove(it);
+        gt_list_push_back(to, it);
     }
-    struct core_request *rq = gt_list_entry(g->answers.next, struct core_request, link);
-    if (rq->call.revision > g->durable) {
-        return NULL;
-    }
-    gt_list_remove(&rq->link);
-    return rq;
 }
 
-/* Called and returns with the lock held; false when there was nothing to deliver. */
-static bool deliver_one(struct gate *g)
+/* Both are called and return with the lock held; false when there was nothing to deliver. */
+static bool deliver_answers(struct gate *g)
 {
-    struct core_request *rq = take_answer(g);
-    if (rq) {
-        pthread_mutex_unlock(&g->lock);
+    struct gt_list now;
+    take_answers(g, &now);
+    if (gt_list_empty(&now)) {
+        return false;
+    }
+    pthread_mutex_unlock(&g->lock);
+    gt_list_for_each (it, next, &now) {
+        struct core_request *rq = gt_list_entry(it, struct core_request, link);
+        gt_list_remove(it);
         g->answered(g->arg, rq);
-        rq->done(rq);
-        pthread_mutex_lock(&g->lock);
-        return true;
+        rq->done(rq); /* may free it */
     }
+    pthread_mutex_lock(&g->lock);
+    return true;
+}
+
+static bool deliver_event(struct gate *g)
+{
     struct watch_event *e = take_event(g);
-    if (e) {
-        bool gone = e->watch->gone;
-        pthread_mutex_unlock(&g->lock);
-        if (!gone) {
-            e->watch->fn(e->watch->arg, e->revision, e->key);
-        }
-        pthread_mutex_lock(&g->lock);
-        watch_unref(e->watch);
-        free(e);
+    if (!e) {
+        return false;
     }
-    return e != NULL;
+    bool gone = e->watch->gone;
+    pthread_mutex_unlock(&g->lock);
+    if (!gone) {
+        e->watch->fn(e->watch->arg, e->revision, e->key);
+    }
+    pthread_mutex_lock(&g->lock);
+    watch_unref(e->watch);
+    free(e);
+    return true;
 }
 
 static void deliver_locked(struct gate *g)
@@ -140,7 +151,7 @@ static void deliver_locked(struct gate *g)
     }
     g->delivering = true;
     g->deliverer = pthread_self();
-    while (deliver_one(g)) {
+    while (deliver_answers(g) || deliver_event(g)) {
     }
     g->delivering = false;
     pthread_cond_broadcast(&g->idle);

@@ -43,9 +43,7 @@ static void on_write(void *arg, uint64_t revision, const char *key)
 static void forget_unanswered(void *arg, struct core_request *rq)
 {
     struct core_thread *ct = arg;
-    pthread_mutex_lock(&ct->lock);
-    ct->unanswered[rq->class]--;
-    pthread_mutex_unlock(&ct->lock);
+    atomic_fetch_sub(&ct->unanswered[rq->class], 1);
 }
 
 enum outcome { OUT_ANSWERED, OUT_AT_GATE, OUT_PARKED };
@@ -106,7 +104,7 @@ static void run_woken(struct core_thread *ct)
     while (!gt_list_empty(&ct->parking.woken)) {
         struct core_request *rq = gt_list_entry(ct->parking.woken.next, struct core_request, link);
         gt_list_remove(&rq->link);
-        ct->unanswered[rq->class]++;
+        atomic_fetch_add(&ct->unanswered[rq->class], 1);
         gt_list_push_back(&now, &rq->link);
     }
     pthread_mutex_unlock(&ct->lock);
@@ -239,12 +237,12 @@ static bool has_more(struct core_thread *ct)
 enum core_submitted core_thread_submit(struct core_thread *ct, struct core_request *rq)
 {
     pthread_mutex_lock(&ct->lock);
-    if (ct->stopping || ct->unanswered[rq->class] >= ct->options.limit[rq->class]) {
+    if (ct->stopping || atomic_load(&ct->unanswered[rq->class]) >= ct->options.limit[rq->class]) {
         ct->stats.throttled++;
         pthread_mutex_unlock(&ct->lock);
         return CORE_THROTTLED;
     }
-    ct->unanswered[rq->class]++;
+    atomic_fetch_add(&ct->unanswered[rq->class], 1);
     ct->stats.calls++;
     if (ct->running || ct->wanted || ct->queued > 0) {
         gt_list_push_back(&ct->queue[rq->class], &rq->link);
@@ -267,7 +265,9 @@ enum core_submitted core_thread_submit(struct core_thread *ct, struct core_reque
 
     pthread_mutex_lock(&ct->lock);
     ct->running = false;
-    ct->unanswered[class] -= out == OUT_ANSWERED;
+    if (out == OUT_ANSWERED) {
+        atomic_fetch_sub(&ct->unanswered[class], 1);
+    }
     ct->wanted = ct->wanted || more;
     if (ct->wanted || ct->queued > 0 || deadline < ct->next_turn) {
         ct->next_turn = GT_MIN(ct->next_turn, deadline);
@@ -302,7 +302,6 @@ static void on_durable(void *arg, uint64_t revision)
     struct core_thread *ct = arg;
     gate_durable(&ct->gate, revision);
     pthread_mutex_lock(&ct->lock);
-    ct->stats.durable = revision;
     if (ct->stalled) {
         ct->stalled = false;
         ct->wanted = true;
@@ -408,6 +407,9 @@ void core_thread_stats(struct core_thread *ct, struct core_thread_stats *ret)
 {
     pthread_mutex_lock(&ct->lock);
     *ret = ct->stats;
-    memcpy(ret->unanswered, ct->unanswered, sizeof ret->unanswered);
+    ret->durable = gate_revision(&ct->gate);
+    for (int c = 0; c < CORE_CLASSES; c++) {
+        ret->unanswered[c] = atomic_load(&ct->unanswered[c]);
+    }
     pthread_mutex_unlock(&ct->lock);
 }

@@ -12,6 +12,7 @@
 #include "lib/base/table.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 /* Things by the prefix that they wait for: finds all whose prefix a key begins with, by looking
  * up each piece of the key that ends in '/', and the whole key. */
@@ -105,7 +106,7 @@ struct core_thread {
     bool stalled; /* controllers wait for the journal to catch up */
     struct gt_list queue[CORE_CLASSES];
     size_t queued;
-    size_t unanswered[CORE_CLASSES];
+    atomic_size_t unanswered[CORE_CLASSES]; /* rises under the lock only */
     struct core_thread_stats stats;
     int64_t room_looked_at; /* the role's: when the disk was asked */
     bool full;              /* the role's: it had no room */

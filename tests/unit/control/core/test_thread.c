@@ -261,6 +261,85 @@ GT_TEST(stop_answers_who_waits)
     journal_close(j);
 }
 
+/* Writers that do not wait: a commit's answers leave together, none before it is durable, each
+ * once; and stopping in the middle of it answers all. */
+enum { WRITERS = 3, IN_FLIGHT = 400 };
+
+struct writer {
+    pthread_t thread;
+    struct core_thread *ct;
+    int id;
+    struct gt_arena arena[IN_FLIGHT];
+    struct core_request rq[IN_FLIGHT];
+    atomic_int answered[IN_FLIGHT];
+    atomic_int early;
+};
+
+static void on_written(struct core_request *rq)
+{
+    struct writer *w = rq->owner;
+    struct core_thread_stats stats;
+    core_thread_stats(w->ct, &stats);
+    if (stats.durable < rq->call.revision || rq->call.result <= 0) {
+        atomic_fetch_add(&w->early, 1);
+    }
+    atomic_fetch_add(&w->answered[rq - w->rq], 1);
+}
+
+static void *write_much(void *arg)
+{
+    struct writer *w = arg;
+    for (int i = 0; i < IN_FLIGHT; i++) {
+        gt_arena_init(&w->arena[i], 1 << 20);
+        request(&w->rq[i], &w->arena[i], add, &w->id);
+        w->rq[i].done = on_written;
+        w->rq[i].owner = w;
+        if (core_thread_submit(w->ct, &w->rq[i]) == CORE_ANSWERED) {
+            on_written(&w->rq[i]);
+        }
+    }
+    return NULL;
+}
+
+static void writers(struct journal *j)
+{
+    struct core_thread *ct = start(j, NULL);
+    struct watched seen = {0};
+    struct core_watch *watch = core_thread_watch(ct, "1/r/n/", on_key, &seen);
+    struct writer *w = gt_new_array(struct writer, WRITERS);
+    for (int i = 0; i < WRITERS; i++) {
+        w[i].ct = ct;
+        w[i].id = i;
+        pthread_create(&w[i].thread, NULL, write_much, &w[i]);
+    }
+    for (int i = 0; i < WRITERS; i++) {
+        pthread_join(w[i].thread, NULL);
+    }
+    core_thread_unwatch(ct, watch);
+    int told = atomic_load(&seen.n);
+    core_thread_stop(ct); /* some have no answer yet */
+    assert_int_equal(atomic_load(&seen.n), told);
+    for (int i = 0; i < WRITERS; i++) {
+        assert_int_equal(atomic_load(&w[i].early), 0);
+        for (int k = 0; k < IN_FLIGHT; k++) {
+            assert_int_equal(atomic_load(&w[i].answered[k]), 1);
+            gt_arena_fini(&w[i].arena[k]);
+        }
+    }
+    free(w);
+}
+
+GT_TEST(answers_leave_once_and_durable)
+{
+    struct journal *j = open_sqlite();
+    writers(j);
+    journal_close(j);
+    remove_dir();
+    j = memory_journal_new();
+    writers(j);
+    journal_close(j);
+}
+
 /* A handler that lasts, so that others queue up behind it. */
 static atomic_int hold;
 
@@ -361,5 +440,6 @@ GT_TEST(a_failed_commit_ends_the_process)
 }
 
 GT_RUN(GT_CASE(many_workers_memory), GT_CASE(many_workers_sqlite), GT_CASE(alarms_and_long_polls),
-       GT_CASE(stop_answers_who_waits), GT_CASE(a_full_queue_refuses),
-       GT_CASE(without_room_it_only_reads), GT_CASE(a_failed_commit_ends_the_process))
+       GT_CASE(stop_answers_who_waits), GT_CASE(answers_leave_once_and_durable),
+       GT_CASE(a_full_queue_refuses), GT_CASE(without_room_it_only_reads),
+       GT_CASE(a_failed_commit_ends_the_process))
