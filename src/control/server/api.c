@@ -8,6 +8,8 @@
 
 #include <stdio.h>
 
+enum { USUAL_ANSWER = 2000 }; /* bytes: what most answers fit in without growing */
+
 struct api_req {
     struct core_request core; /* for operations of the core ... */
     struct bulk_job job;      /* ... and of the data plane */
@@ -51,6 +53,7 @@ static void finish(struct api_req *r, struct gt_err *err)
     if (!err) {
         struct pages pages = pages_of(r);
         pages_seal(&pages, r->op->op, r->in, r->out, &r->arena);
+        gt_buf_reserve(&a.body, USUAL_ANSWER);
         wire_call_answer(&r->call, r->out, id, &a.body, &w);
         if (!gt_buf_ok(&a.body)) {
             struct gt_err large = GT_ERR_INIT;

@@ -142,6 +142,7 @@ static int keep_document(struct tx *tx, struct rec_ecs_taskdef *rec,
                          const struct ecs_task_definition *d, struct gt_err *err)
 {
     gt_auto_buf struct gt_buf b = GT_BUF_INIT(GT_LIMIT_RECORD / 2);
+    gt_buf_reserve(&b, 2048);
     wire_json_encode(&ecs_task_definition_shape, d, &b);
     if (!gt_buf_ok(&b)) {
         return refused(err, "The task definition is larger than %lu KiB.",
