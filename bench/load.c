@@ -62,7 +62,9 @@ static void make_body(struct load *l)
     const char *at = strstr(l->body, "%d");
     gt_buf_reset(&l->payload);
     if (at) {
-        gt_buf_printf(&l->payload, "%.*s%ld%s", (int)(at - l->body), l->body, l->number++, at + 2);
+        gt_buf_add(&l->payload, l->body, (size_t)(at - l->body));
+        gt_buf_int(&l->payload, l->number++);
+        gt_buf_puts(&l->payload, at + 2);
     } else {
         gt_buf_puts(&l->payload, l->body);
     }
