@@ -80,7 +80,8 @@ class Gantry:
 
     def client(self, service, **more):
         key = self.key()
-        return boto3.client(service, endpoint_url=self.endpoint, region_name='us-east-1',
+        return boto3.client(service, endpoint_url=self.endpoint,
+                            region_name=more.pop('region', 'us-east-1'),
                             aws_access_key_id=more.pop('access_key', key['accessKeyId']),
                             aws_secret_access_key=more.pop('secret_key', key['secretAccessKey']),
                             config=Config(retries={'max_attempts': 0}, inject_host_prefix=False),

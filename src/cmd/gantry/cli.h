@@ -48,7 +48,7 @@ struct gt_str cli_task_id(const struct ecs_task *t);
 
 /* Follows a container's log stream (awslogs) until `done` says so and nothing more comes. */
 struct log_place {
-    char group[512], stream[1024];
+    char region[64], group[513], stream[1024];
 };
 bool cli_log_place(struct cli *c, const struct ecs_task *t,
                    const struct ecs_container_definition *d, struct log_place *ret);

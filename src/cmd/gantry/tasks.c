@@ -94,6 +94,7 @@ bool cli_log_place(struct cli *c, const struct ecs_task *t,
 {
     const struct ecs_log_configuration *lc = d->log_configuration;
     struct gt_str prefix = {0};
+    snprintf(ret->region, sizeof ret->region, "%s", c->in.region);
     if (!lc || !gt_str_is(lc->log_driver, "awslogs")) {
         return false;
     }
@@ -101,6 +102,8 @@ bool cli_log_place(struct cli *c, const struct ecs_task *t,
         const struct wire_str_pair *o = &lc->options.v[i];
         if (gt_str_is(o->key, "awslogs-group")) {
             snprintf(ret->group, sizeof ret->group, GT_STR_FMT, GT_STR_ARG(o->value));
+        } else if (gt_str_is(o->key, "awslogs-region")) {
+            snprintf(ret->region, sizeof ret->region, GT_STR_FMT, GT_STR_ARG(o->value));
         } else if (gt_str_is(o->key, "awslogs-stream-prefix")) {
             prefix = o->value;
         }
@@ -131,7 +134,9 @@ int cli_log_more(struct cli *c, const struct log_place *p, char *token, size_t t
         in.next_token = gt_str(token);
     }
     gt_arena_init(&a, 64UL << 20);
+    api_client_set_region(c->client, p->region);
     int r = api_call(c->client, &logs_op_get_log_events, &in, &a, &out, err);
+    api_client_set_region(c->client, c->in.region);
     if (r < 0 && gt_streq(api_client_exception(c->client), "ResourceNotFoundException")) {
         gt_arena_fini(&a);
         return 0; /* nothing was written yet */

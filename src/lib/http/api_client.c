@@ -48,6 +48,14 @@ int api_client_new(const struct api_client_options *o, struct api_client **ret, 
     return 0;
 }
 
+void api_client_set_region(struct api_client *c, const char *region)
+{
+    if (!gt_streq(c->region, region)) {
+        free(c->region);
+        c->region = gt_strdup(region);
+    }
+}
+
 void api_client_free(struct api_client *c)
 {
     if (!c) {

@@ -32,6 +32,8 @@ struct api_client_options {
 
 int api_client_new(const struct api_client_options *o, struct api_client **ret, struct gt_err *err);
 void api_client_free(struct api_client *c); /* NULL is allowed */
+/* The region that the calls from now on are signed for. */
+void api_client_set_region(struct api_client *c, const char *region);
 GT_DEFINE_AUTO(api_client, struct api_client *, api_client_free)
 
 /*

@@ -5,6 +5,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/list.h"
 #include "lib/base/log.h"
+#include "lib/base/size.h"
 #include "lib/wire/gen/logs.h"
 #include "node/agent/task.h"
 
@@ -28,6 +29,8 @@ struct log_stream {
     struct log_shipper *shipper;
     char *path, *group, *name; /* spool; escaped for the query */
     char *escaped;             /* name, escaped likewise */
+    char *region;
+    uint64_t tell_every; /* bytes; a small part of its spool's cap */
     int fd;
     _Atomic uint64_t offset, end;
     uint64_t told; /* the loop knows of so much */
@@ -42,7 +45,7 @@ struct log_shipper {
     pthread_mutex_t lock; /* streams, stop */
     pthread_cond_t poked;
     struct gt_list streams;
-    struct gt_table groups; /* name -> time it was seen; under lock */
+    struct gt_table groups; /* "region/name" -> time it was seen; under lock */
     bool stop;
     char *block;
 };
@@ -85,31 +88,32 @@ static char *url_escape(const char *s)
     return gt_buf_steal(&to);
 }
 
-static int client_new(struct node *n, atomic_bool *cancel, struct api_client **ret,
+static int client_new(struct node *n, const char *region, struct api_client **ret,
                       struct gt_err *err)
 {
     struct api_client_options o = {.endpoint = n->o.server,
-                                   .region = n->o.region,
+                                   .region = region,
                                    .access_key = n->id.access_key,
                                    .secret_key = n->id.secret_key,
-                                   .ca_file = n->o.ca_file,
-                                   .cancel = cancel};
+                                   .ca_file = n->o.ca_file};
     return api_client_new(&o, ret, err);
 }
 
 /* --- opening */
 
-static int ensure_group(struct log_shipper *s, const char *group, bool create, struct gt_err *err)
+static int ensure_group(struct log_shipper *s, const char *region, const char *group, bool create,
+                        struct gt_err *err)
 {
+    gt_auto_free char *key = gt_asprintf("%s/%s", region, group);
     pthread_mutex_lock(&s->lock);
-    int64_t seen = (int64_t)(intptr_t)gt_table_get(&s->groups, gt_str(group));
+    int64_t seen = (int64_t)(intptr_t)gt_table_get(&s->groups, gt_str(key));
     pthread_mutex_unlock(&s->lock);
     if (seen && gt_clock_mono_ms() - seen < GROUP_TTL_MS) {
         return 0;
     }
     gt_auto(api_client) struct api_client *client = NULL;
     struct gt_arena a;
-    int r = client_new(s->n, NULL, &client, err);
+    int r = client_new(s->n, region, &client, err);
     if (r < 0) {
         return r;
     }
@@ -137,7 +141,7 @@ static int ensure_group(struct log_shipper *s, const char *group, bool create, s
     gt_arena_fini(&a);
     if (r == 0) {
         pthread_mutex_lock(&s->lock);
-        gt_table_put(&s->groups, gt_str(group), (void *)(intptr_t)gt_clock_mono_ms());
+        gt_table_put(&s->groups, gt_str(key), (void *)(intptr_t)gt_clock_mono_ms());
         pthread_mutex_unlock(&s->lock);
     }
     return r;
@@ -147,14 +151,18 @@ int log_stream_open(struct log_shipper *s, struct container *c, struct log_strea
                     struct gt_err *err)
 {
     const struct ecs_log_configuration *lc = c->def->log_configuration;
-    char group[600], name[1100];
+    char group[600], name[1100], region[64];
     if (!lc || !gt_str_is(lc->log_driver, "awslogs")) {
         return 0;
     }
     snprintf(group, sizeof group, GT_STR_FMT, GT_STR_ARG(option(c, "awslogs-group")));
+    struct gt_str said = option(c, "awslogs-region");
+    snprintf(region, sizeof region, GT_STR_FMT,
+             GT_STR_ARG(said.n ? said : gt_str(c->task->node->o.region)));
     /* An adopted container's group was checked when it started. */
     if (!c->task->adopted) {
-        int r = ensure_group(s, group, gt_str_is(option(c, "awslogs-create-group"), "true"), err);
+        int r = ensure_group(s, region, group, gt_str_is(option(c, "awslogs-create-group"), "true"),
+                             err);
         if (r < 0) {
             return gt_err_wrap(err, "failed to initialize logging driver");
         }
@@ -162,6 +170,10 @@ int log_stream_open(struct log_shipper *s, struct container *c, struct log_strea
     log_stream_name(c, name, sizeof name);
     gt_auto_free char *spool = task_dir(c->task, "spool");
     struct log_stream *l = gt_new(struct log_stream);
+    uint64_t spool_max = GT_LIMIT_LOG_SPOOL;
+    gt_size_parse(option(c, "max-buffer-size"), &spool_max);
+    l->tell_every = GT_MIN(spool_max / 4, 8 * (uint64_t)BLOCK);
+    l->region = gt_strdup(region);
     l->group = url_escape(group);
     l->escaped = url_escape(name);
     l->path = gt_asprintf("%s/%s.log", spool, c->runtime_id);
@@ -218,6 +230,7 @@ static void stream_free(struct log_stream *l)
     free(l->path);
     free(l->group);
     free(l->escaped);
+    free(l->region);
     free(l->name);
     free(l->task_id);
     free(l->runtime_id);
@@ -302,6 +315,7 @@ static bool ship(struct log_stream *l, struct api_client *client)
     /* Sorted by name: libcurl's signer signs the query as it stands. */
     gt_auto_free char *path = gt_asprintf("/_gantry/logs?group=%s&offset=%llu&stream=%s", l->group,
                                           (unsigned long long)l->offset, l->escaped);
+    api_client_set_region(client, l->region);
     int r = api_post(client, path, l->shipper->block, n, &a, &answer, &err);
     if (r == 0) {
         uint64_t next = next_offset(answer, l->offset + n);
@@ -311,7 +325,7 @@ static bool ship(struct log_stream *l, struct api_client *client)
         }
         atomic_store(&l->offset, next);
         gt_arena_fini(&a);
-        if (l->offset - l->told >= 8 * BLOCK) {
+        if (l->offset - l->told >= l->tell_every) {
             tell(l); /* so that the shim frees the disk of a chatty container in time */
         }
         return moved;
@@ -347,7 +361,7 @@ static void *ship_all(void *arg)
             /* Only this thread removes streams, so `l` stays while the lock is away. */
             pthread_mutex_unlock(&s->lock);
             if (!client && s->n->id.access_key[0]) {
-                client_new(s->n, NULL, &client, NULL);
+                client_new(s->n, l->region, &client, NULL);
             }
             bool again = client && !atomic_load(&l->broken) && ship(l, client);
             if (!again && l->told != l->offset) {

@@ -1,5 +1,6 @@
 /* A container definition and an image as the runtime's spec. */
 #include "lib/base/log.h"
+#include "lib/base/size.h"
 #include "node/agent/task.h"
 #include "node/volume/volume.h"
 
@@ -399,6 +400,8 @@ static void spec_logs(const struct container *c, struct rt_spec *s)
         const struct wire_str_pair *o = &lc->options.v[i];
         if (gt_str_is(o->key, "mode")) {
             s->log_nonblocking = !gt_str_is(o->value, "blocking");
+        } else if (gt_str_is(o->key, "max-buffer-size")) {
+            gt_size_parse(o->value, &s->log_spool_max); /* the server has looked at it */
         }
     }
     s->log_none = lc && gt_str_is(lc->log_driver, "none");

@@ -34,8 +34,9 @@ struct container {
     struct spool spool;
     struct stream streams[2];
     uint64_t oom_seen, dropped_told;
-    int64_t created_ms, started_ms, exited_ms, deadline_ms, dropped_ms;
-    int status; /* of waitpid */
+    int64_t created_ms, started_ms, exited_ms, deadline_ms;
+    int64_t dropped_next_ms, dropped_wait_ms; /* of the events that tell of it */
+    int status;                               /* of waitpid */
     int exit_code;
     int32_t pid; /* kept after the exit */
     struct owed owed;

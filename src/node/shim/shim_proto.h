@@ -133,7 +133,8 @@ struct shim_state {
     X(EXITED)      /* container, pid, exit_code, oom, offset: the end of its spool */              \
     X(EXEC_EXITED) /* container, exec, pid, exit_code */                                           \
     X(OOM)         /* container: the OOM killer ended one of its processes */                      \
-    X(DROPPED)     /* container, offset: bytes dropped since it started; at most one a second */   \
+    X(DROPPED)     /* container, offset: bytes dropped since it started; a second apart at first,  \
+                      less and less often while nothing is acknowledged */                         \
     X(WARNING)     /* container, text: something was clamped or left out */
 
 enum shim_event_type {

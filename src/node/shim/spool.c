@@ -7,7 +7,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -32,6 +34,8 @@ int spool_open(struct spool *s, const char *path, uint64_t max, bool nonblocking
     s->written = (uint64_t)st.st_size;
     s->acked = s->punched = 0;
     s->dropped = 0;
+    memset(s->unsaid, 0, sizeof s->unsaid);
+    s->by_disk = false;
     s->max = max ? max : GT_LIMIT_LOG_SPOOL;
     s->nonblocking = nonblocking;
     return 0;
@@ -42,9 +46,8 @@ void spool_close(struct spool *s)
     gt_closep(&s->fd);
 }
 
-void spool_ack(struct spool *s, uint64_t offset)
+static void punch(struct spool *s)
 {
-    s->acked = GT_MAX(s->acked, GT_MIN(offset, s->written));
     if (s->acked - s->punched < PUNCH_STEP || s->fd < 0) {
         return;
     }
@@ -61,27 +64,61 @@ static uint64_t room(const struct spool *s)
     return waiting < most ? most - waiting : 0;
 }
 
-/* The header comes after its bytes: who reads it finds them. */
-static void commit(struct spool *s, uint32_t stream, uint32_t n)
+static void count_dropped(struct spool *s, uint32_t stream, uint64_t n, bool by_disk)
+{
+    s->dropped += n;
+    s->unsaid[stream - 1] += n;
+    s->by_disk = by_disk;
+}
+
+/* The header comes after its bytes: who reads it finds them. False: the disk did not take it. */
+static bool commit(struct spool *s, uint32_t stream, uint32_t n)
 {
     struct shim_frame f = {(uint64_t)gt_clock_real_ms(), stream, n};
-    ssize_t w = pwrite(s->fd, &f, sizeof f, (off_t)s->written);
-    if (w == (ssize_t)sizeof f) {
-        s->written += sizeof f + n;
-    } else {
-        s->dropped += n; /* the space was there a moment ago */
+    if (pwrite(s->fd, &f, sizeof f, (off_t)s->written) != (ssize_t)sizeof f) {
+        return false; /* the space was there a moment ago */
+    }
+    s->written += sizeof f + n;
+    return true;
+}
+
+void spool_say_dropped(struct spool *s, bool final)
+{
+    for (uint32_t i = 0; i < SPOOL_STREAMS && s->fd >= 0; i++) {
+        char text[160];
+        int n =
+            snprintf(text, sizeof text,
+                     "\n[gantry: %" PRIu64 " bytes of output are missing here: %s]\n", s->unsaid[i],
+                     s->by_disk ? "the disk of the log buffer is full"
+                                : "the log buffer (max-buffer-size) was full");
+        bool fits = final || room(s) >= (uint64_t)n || s->acked == s->written;
+        if (s->unsaid[i] == 0 || !fits) {
+            continue;
+        }
+        off_t at = (off_t)(s->written + sizeof(struct shim_frame));
+        if (pwrite(s->fd, text, (size_t)n, at) == n && commit(s, i + 1, (uint32_t)n)) {
+            s->unsaid[i] = 0;
+        }
     }
 }
 
-static void discard(struct stream *st, struct spool *s)
+void spool_ack(struct spool *s, uint64_t offset)
 {
-    static char scrap[4096]; /* written, never looked at */
-    for (int i = 0; i < 256; i++) {
+    s->acked = GT_MAX(s->acked, GT_MIN(offset, s->written));
+    punch(s);
+    spool_say_dropped(s, /* final= */ false);
+}
+
+/* Throws away what the pipe holds, without looking at it. */
+static void discard(struct stream *st, struct spool *s, bool by_disk)
+{
+    static char scrap[16 << 10]; /* written, never looked at */
+    for (int i = 0; i < 64; i++) {
         ssize_t n = read(st->fd, scrap, sizeof scrap);
         if (n <= 0) {
             return;
         }
-        s->dropped += (uint64_t)n;
+        count_dropped(s, st->number, (uint64_t)n, by_disk);
     }
 }
 
@@ -102,7 +139,7 @@ static enum stream_state full(struct stream *st, struct spool *s, int64_t now_ms
                               bool final)
 {
     if (s->nonblocking || final) {
-        discard(st, s);
+        discard(st, s, disk);
         return STREAM_OPEN;
     }
     return disk ? later(st, now_ms + FULL_RETRY_MS) : STREAM_PAUSED;
@@ -111,7 +148,8 @@ static enum stream_state full(struct stream *st, struct spool *s, int64_t now_ms
 static enum stream_state pump_terminal(struct stream *st, struct spool *s, int64_t now_ms)
 {
     char data[4096];
-    if (room(s) < sizeof data) {
+    spool_say_dropped(s, /* final= */ false);
+    if (room(s) < sizeof data || s->unsaid[st->number - 1]) {
         return full(st, s, now_ms, /* disk= */ false, /* final= */ false);
     }
     ssize_t n = read(st->fd, data, sizeof data);
@@ -121,10 +159,9 @@ static enum stream_state pump_terminal(struct stream *st, struct spool *s, int64
     if (n <= 0) {
         return finish(st); /* EIO: nobody has the terminal open any more */
     }
-    if (pwrite(s->fd, data, (size_t)n, (off_t)(s->written + sizeof(struct shim_frame))) == n) {
-        commit(s, st->number, (uint32_t)n);
-    } else {
-        s->dropped += (uint64_t)n;
+    if (pwrite(s->fd, data, (size_t)n, (off_t)(s->written + sizeof(struct shim_frame))) != n ||
+        !commit(s, st->number, (uint32_t)n)) {
+        count_dropped(s, st->number, (uint64_t)n, /* by_disk= */ true);
     }
     return STREAM_OPEN;
 }
@@ -139,6 +176,10 @@ static ssize_t pump_frame(struct stream *st, struct spool *s)
     if (have <= 0) {
         return 0;
     }
+    spool_say_dropped(s, /* final= */ false);
+    if (s->unsaid[st->number - 1]) {
+        return s->by_disk ? -ENOSPC : -EDQUOT; /* nothing may follow before it is said */
+    }
     uint64_t most = GT_MIN(room(s), (uint64_t)SHIM_FRAME_MAX);
     if (most == 0) {
         return -EDQUOT;
@@ -149,7 +190,9 @@ static ssize_t pump_frame(struct stream *st, struct spool *s)
     if (moved <= 0) {
         return moved < 0 ? -errno : 0;
     }
-    commit(s, st->number, (uint32_t)moved);
+    if (!commit(s, st->number, (uint32_t)moved)) {
+        count_dropped(s, st->number, (uint64_t)moved, /* by_disk= */ true);
+    }
     return moved;
 }
 

@@ -4,7 +4,9 @@
  * Bytes go from the pipe to the file by splice, so that this process never holds them. A busy
  * stream is looked at only every few milliseconds, so that frames are large and its writer is not
  * woken for each line. When as much as the cap is not acknowledged, the blocking mode stops reading
- * (the container then waits in write), the other throws bytes away and counts them.
+ * (the container then waits in write), the other throws bytes away and counts them. Where bytes are
+ * missing, a line that says how many stands in their place as soon as there is room for it, so that
+ * who reads the log knows. It begins with a newline: it ends the line that was cut.
  */
 #ifndef GT_NODE_SHIM_SPOOL_H
 #define GT_NODE_SHIM_SPOOL_H
@@ -14,12 +16,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { SPOOL_STREAMS = 2 };
+
 struct spool {
     int fd;
     uint64_t written, acked, punched; /* offsets in the file */
     uint64_t max;
-    uint64_t dropped;
-    bool nonblocking;
+    uint64_t dropped;               /* bytes, ever */
+    uint64_t unsaid[SPOOL_STREAMS]; /* of them, those that no line of the spool speaks of */
+    bool nonblocking, by_disk;      /* by_disk: the last ones, because the disk took none */
 };
 
 enum stream_state { STREAM_OPEN, STREAM_PAUSED, STREAM_LATER, STREAM_CLOSED };
@@ -37,6 +42,8 @@ int spool_open(struct spool *s, const char *path, uint64_t max, bool nonblocking
 void spool_close(struct spool *s);
 /* Everything before the offset may go. */
 void spool_ack(struct spool *s, uint64_t offset);
+/* Writes what is unsaid. `final`: also when the cap leaves no room, for nothing else will come. */
+void spool_say_dropped(struct spool *s, bool final);
 
 /* Moves what is there. OPEN: call again when readable; PAUSED: when something was acknowledged;
  * LATER: at stream->retry_ms (now_ms' clock); CLOSED: that was the end. `final` takes what is

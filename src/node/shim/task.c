@@ -13,9 +13,10 @@
 #include <unistd.h>
 
 enum {
-    PIPE_BYTES = 1 << 20, /* what a container writes before it waits for us */
-    GRACE_MS = 2000,      /* for processes left behind in a namespace not the container's own */
-    DROPPED_EVERY_MS = 1000,
+    PIPE_BYTES = 1 << 20,    /* what a container writes before it waits for us */
+    GRACE_MS = 2000,         /* for processes left behind in a namespace not the container's own */
+    DROPPED_EVERY_MS = 1000, /* events at first; doubles while nothing is acknowledged */
+    DROPPED_SELDOM_MS = 3600 * 1000,
     REMOVE_EVERY_MS = 50,
     RELEASE_MS = 10000, /* after the last start, children parked for more are let go */
 };
@@ -380,11 +381,14 @@ void task_child(struct shim_server *s, unsigned index)
 
 static void told_dropped(struct shim_server *s, struct container *c, int64_t now, bool last)
 {
-    if (c->spool.dropped == c->dropped_told || (!last && now - c->dropped_ms < DROPPED_EVERY_MS)) {
+    if (c->spool.dropped == c->dropped_told || (!last && now < c->dropped_next_ms)) {
         return;
     }
+    /* The file of events must not grow with every second that an agent is away. */
+    c->dropped_wait_ms =
+        GT_MIN(GT_MAX(2 * c->dropped_wait_ms, DROPPED_EVERY_MS), DROPPED_SELDOM_MS);
+    c->dropped_next_ms = now + c->dropped_wait_ms;
     c->dropped_told = c->spool.dropped;
-    c->dropped_ms = now;
     event(s, c, (struct shim_event){.type = SHIM_EVENT_DROPPED, .offset = c->spool.dropped});
 }
 
@@ -432,6 +436,10 @@ void task_stream(struct shim_server *s, unsigned index)
 void task_acked(struct shim_server *s, struct container *c, uint64_t offset)
 {
     spool_ack(&c->spool, offset);
+    if (c->dropped_wait_ms > DROPPED_EVERY_MS) {
+        c->dropped_next_ms -= c->dropped_wait_ms - DROPPED_EVERY_MS;
+        c->dropped_wait_ms = 0;
+    }
     for (unsigned i = 0; i < 2; i++) {
         if (c->streams[i].retry_ms == INT64_MAX) {
             resume(s, c, i);
@@ -468,6 +476,7 @@ static void finish(struct shim_server *s, struct container *c)
         pump(s, c, i, true);
     }
     close_streams(s, c);
+    spool_say_dropped(&c->spool, /* final= */ true);
     told_dropped(s, c, gt_clock_mono_ms(), true);
     unwatch_oom(s, c);
     gt_closep(&c->child.pidfd);

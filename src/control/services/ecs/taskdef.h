@@ -35,6 +35,7 @@ int taskdef_check(struct tx *tx, struct ecs_register_task_definition_in *in,
 int taskdef_check_container(struct tx *tx, struct ecs_container_definition *c, struct gt_err *err);
 int taskdef_check_relations(struct tx *tx, const struct ecs_register_task_definition_in *in,
                             struct gt_err *err);
+int taskdef_check_log(const struct ecs_container_definition *c, struct gt_err *err);
 int taskdef_check_unsupported(const struct ecs_container_definition *c, struct gt_err *err);
 /* Why the definition cannot run on Fargate; NULL: it can. */
 const char *taskdef_not_fargate(const struct ecs_register_task_definition_in *in,

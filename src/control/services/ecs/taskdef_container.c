@@ -92,46 +92,6 @@ static int check_ports(const struct ecs_container_definition *c, struct gt_err *
     return 0;
 }
 
-static int check_log(const struct ecs_container_definition *c, struct gt_err *err)
-{
-    static const char *const known[] = {
-        "awslogs-group",        "awslogs-region", "awslogs-stream-prefix",
-        "awslogs-create-group", "mode",           "max-buffer-size"};
-    const struct ecs_log_configuration *l = c->log_configuration;
-    if (!l) {
-        return 0;
-    }
-    if (!gt_str_is(l->log_driver, "awslogs")) {
-        return refused(err,
-                       "Invalid setting for container '" GT_STR_FMT "'. Log driver '" GT_STR_FMT
-                       "' is not supported: 'awslogs' is.",
-                       NAME(c), GT_STR_ARG(l->log_driver));
-    }
-    if (l->secret_options.n) {
-        return unsupported(c, "logConfiguration.secretOptions", err);
-    }
-    bool group = false;
-    for (size_t i = 0; i < l->options.n; i++) {
-        bool ok = false;
-        for (size_t k = 0; k < GT_ARRAY_LEN(known); k++) {
-            ok = ok || gt_str_is(l->options.v[i].key, known[k]);
-        }
-        if (!ok) {
-            return refused(err,
-                           "Log driver awslogs option '" GT_STR_FMT
-                           "' is not supported (container '" GT_STR_FMT "').",
-                           GT_STR_ARG(l->options.v[i].key), NAME(c));
-        }
-        group =
-            group || (gt_str_is(l->options.v[i].key, "awslogs-group") && l->options.v[i].value.n);
-    }
-    return group ? 0
-                 : refused(err,
-                           "Log driver awslogs requires options: awslogs-group (container "
-                           "'" GT_STR_FMT "').",
-                           NAME(c));
-}
-
 static int between(const struct ecs_container_definition *c, const char *field, bool has, int64_t v,
                    int64_t min, int64_t max, struct gt_err *err)
 {
@@ -275,7 +235,7 @@ int taskdef_check_container(struct tx *tx, struct ecs_container_definition *c, s
     int r = taskdef_check_unsupported(c, err);
     r = r ? r : check_memory(c, err);
     r = r ? r : check_ports(c, err);
-    r = r ? r : check_log(c, err);
+    r = r ? r : taskdef_check_log(c, err);
     r = r ? r : check_health(c, err);
     r = r ? r : check_linux(c, err);
     return r ? r : check_rest(c, err);

@@ -27,6 +27,9 @@ GT_TEST(sizes)
 }
 
 #define ONE(more) "'family': 'f', 'containerDefinitions': [{'name': 'a', 'image': 'i', " more "}]"
+#define LOG(more)                                                                                  \
+    ONE("'memory': 64, 'logConfiguration': {'logDriver': 'awslogs', 'options': {"                  \
+        "'awslogs-group': 'g'" more "}}")
 #define TWO(a, b)                                                                                  \
     "'family': 'f', 'containerDefinitions': [{'name': 'a', 'image': 'i', 'memory': 64, " a         \
     "}, {'name': 'b', 'image': 'i', 'memory': 64, " b "}]"
@@ -107,6 +110,24 @@ GT_TEST(what_is_refused_and_what_is_not)
              "{'awslogs-group': 'g', 'awslogs-region': 'us-east-1', 'awslogs-stream-prefix': "
              "'p'}}"),
          "logging-driver.awslogs"},
+        {LOG(", 'mode': 'blocking'"), "\"mode\":\"blocking\""},
+        {LOG(", 'max-buffer-size': '25m'"), "\"max-buffer-size\":\"25m\""},
+        {LOG(", 'awslogs-create-group': 'true'"), "\"awslogs-create-group\":\"true\""},
+        {LOG(", 'mode': 'sometimes'"), "blocking or non-blocking"},
+        {LOG(", 'max-buffer-size': '1k'"), "a size from 4k to 1t"},
+        {LOG(", 'max-buffer-size': 'much'"), "'max-buffer-size'"},
+        {LOG(", 'mode': 'blocking', 'max-buffer-size': '25m'"), "only supported with mode"},
+        {LOG(", 'awslogs-create-group': 'yes'"), "true or false"},
+        {LOG(", 'awslogs-region': 'The Moon'"), "'awslogs-region'"},
+        {LOG(", 'awslogs-stream-prefix': 'a:b'"), "'awslogs-stream-prefix'"},
+        {LOG(", 'awslogs-datetime-format': '%Y'"),
+         "option 'awslogs-datetime-format' is not supported"},
+        {LOG(", 'awslogs-multiline-pattern': '^a'"),
+         "option 'awslogs-multiline-pattern' is not supported"},
+        {LOG(", 'awslogs-endpoint': 'http://x'"), "option 'awslogs-endpoint' is not supported"},
+        {ONE("'memory': 64, 'logConfiguration': {'logDriver': 'awslogs', 'options': "
+             "{'awslogs-group': 'a b'}}"),
+         "the name of a log group"},
         {ONE("'memory': 64, 'healthCheck': {'command': ['true']}"), "healthCheck.command"},
         {ONE("'memory': 64, 'healthCheck': {'command': ['CMD', 'true'], 'interval': 1}"),
          "healthCheck.interval"},

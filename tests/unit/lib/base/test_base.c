@@ -11,6 +11,7 @@
 #include "lib/base/list.h"
 #include "lib/base/mem.h"
 #include "lib/base/rand.h"
+#include "lib/base/size.h"
 #include "lib/base/table.h"
 
 #include <fcntl.h>
@@ -163,6 +164,40 @@ GT_TEST(text_codecs_round_trip)
     assert_int_equal(gt_hex_decode("zz", 2, (char[1]){0}, 1), -EINVAL);
 }
 
+GT_TEST(sizes_as_people_write_them)
+{
+    static const struct {
+        const char *text;
+        uint64_t want; /* 0: refused */
+    } cases[] = {
+        {"1", 1},
+        {"4096", 4096},
+        {"1k", 1024},
+        {"25m", 25 << 20},
+        {"25M", 25 << 20},
+        {"25MiB", 25 << 20},
+        {"2gb", 2147483648},
+        {"7B", 7},
+        {"3t", 3ULL << 40},
+        {"", 0},
+        {"m", 0},
+        {"1.5m", 0},
+        {"-1", 0},
+        {" 1", 0},
+        {"1 m", 0},
+        {"1x", 0},
+        {"1ib", 0},
+        {"1mm", 0},
+        {"9999999999999999999999", 0},
+        {"5000000t", 0},
+    };
+    for (size_t i = 0; i < GT_ARRAY_LEN(cases); i++) {
+        uint64_t v = 0;
+        assert_int_equal(gt_size_parse(gt_str(cases[i].text), &v), cases[i].want != 0);
+        assert_int_equal(v, cases[i].want);
+    }
+}
+
 GT_TEST(time_is_written_as_rfc3339)
 {
     char text[25];
@@ -224,5 +259,6 @@ GT_RUN(GT_CASE(err_says_what_and_why), GT_CASE(arena_keeps_its_cap),
        GT_CASE(buf_stops_at_its_maximum), GT_CASE(buf_takes_numbers_and_long_text),
        GT_CASE(str_concat_fits_or_says_so), GT_CASE(list_splice_moves_all_in_order),
        GT_CASE(table_finds_what_was_put), GT_CASE(text_codecs_round_trip),
-       GT_CASE(time_is_written_as_rfc3339), GT_CASE(files_are_replaced_whole),
+       GT_CASE(time_is_written_as_rfc3339), GT_CASE(sizes_as_people_write_them),
+       GT_CASE(files_are_replaced_whole),
        GT_CASE(list_survives_removal_in_a_walk), GT_CASE(fail_points_fire_once))

@@ -111,7 +111,38 @@ static void a_full_spool_holds_up(void **state)
     expect(full, "0123456789", 1);
 }
 
+#define MISSING(n)                                                                                 \
+    "\n[gantry: " #n " bytes of output are missing here: "                                         \
+    "the log buffer (max-buffer-size) was full]\n"
+
 static void or_drops_and_counts(void **state)
+{
+    (void)state;
+    struct gt_err err = GT_ERR_INIT;
+    char *big = gt_malloc(241);
+    memset(big, 'x', 240);
+    big[240] = '\0';
+    gt_assert_ok(spool_open(&spool, path, 256, true, &err), err);
+    put(big);
+    stream_pump(&out, &spool, 100, false);
+    uint64_t at = spool.written;
+    put("dropped");
+    stream_pump(&out, &spool, 200, false);
+    put("!");
+    stream_pump(&out, &spool, 250, false);
+    assert_int_equal(spool.dropped, 8);
+    assert_int_equal(spool.written, at);
+    /* It is said as soon as there is room, before anything that comes later. */
+    spool_ack(&spool, spool.written);
+    put("kept");
+    stream_pump(&out, &spool, 300, false);
+    expect(at, MISSING(8) "kept", 2);
+    assert_int_equal(spool.dropped, 8);
+    free(big);
+}
+
+/* A container that ends with its spool full: the last that its log says is what is missing. */
+static void drops_are_said_at_the_end(void **state)
 {
     (void)state;
     struct gt_err err = GT_ERR_INIT;
@@ -119,13 +150,12 @@ static void or_drops_and_counts(void **state)
     put("012345678901234567890123456789012345678901234567");
     stream_pump(&out, &spool, 100, false);
     put("dropped");
-    stream_pump(&out, &spool, 200, false);
-    assert_int_equal(spool.dropped, 7);
-    spool_ack(&spool, spool.written);
-    uint64_t at = spool.written;
-    put("kept");
-    stream_pump(&out, &spool, 300, false);
-    expect(at, "kept", 1);
+    stream_pump(&out, &spool, 200, true);
+    spool_say_dropped(&spool, false);
+    expect(0, "012345678901234567890123456789012345678901234567", 1);
+    spool_say_dropped(&spool, true);
+    spool_say_dropped(&spool, true);
+    expect(0, "012345678901234567890123456789012345678901234567" MISSING(7), 2);
 }
 
 static void acknowledged_bytes_are_given_back(void **state)
@@ -161,6 +191,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(busy_streams_are_left_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_full_spool_holds_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(or_drops_and_counts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(drops_are_said_at_the_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(acknowledged_bytes_are_given_back, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
