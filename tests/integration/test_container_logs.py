@@ -4,13 +4,13 @@ import glob
 import os
 import re
 import signal
-import subprocess
 import time
 
 import pytest
 from botocore.exceptions import ClientError
 
 from conftest import wait_for
+from test_survival import shim_of
 from tasks import (GROUP, container, describe, exit_codes, make_group, output, register, run, say,
                    stop, wait_status, with_logs)
 
@@ -24,13 +24,16 @@ def logged(image, script, **options):
     return c
 
 
-def events(gantry, arn, name='main', group=GROUP, region=None):
-    """All messages of a stream, page by page."""
+def events(gantry, arn, name='main', group=GROUP):
+    """All messages of a stream, page by page; none while there is no stream."""
     logs = gantry.client('logs')
     stream, out, token = f't/{name}/' + arn.split('/')[-1], [], {}
     while True:
-        r = logs.get_log_events(logGroupName=group, logStreamName=stream, startFromHead=True,
-                                **token)
+        try:
+            r = logs.get_log_events(logGroupName=group, logStreamName=stream, startFromHead=True,
+                                    **token)
+        except logs.exceptions.ResourceNotFoundException:
+            return out
         out += [e['message'] for e in r['events']]
         if r['nextForwardToken'] == token.get('nextToken'):
             return out
@@ -47,15 +50,18 @@ def on_disk(path):
 
 
 class Stopped:
-    """The agent, stopped for a while."""
-    def __init__(self, gantry):
-        self.pid = gantry.pid_of('gantry-agent')
+    """The agent (or another), stopped for a while."""
+    def __init__(self, gantry, who='gantry-agent'):
+        self.pid = gantry.pid_of(who)
 
     def __enter__(self):
         os.kill(self.pid, signal.SIGSTOP)
 
     def __exit__(self, *_):
-        os.kill(self.pid, signal.SIGCONT)
+        try:
+            os.kill(self.pid, signal.SIGCONT)
+        except ProcessLookupError:
+            pass
 
 
 def at_work(gantry, image, script, **options):
@@ -253,3 +259,56 @@ def test_a_group_that_goes_and_comes_back(gantry, busybox):
     assert got and all(m.startswith('tick ') for m in got)
     numbers = [int(m.split()[1]) for m in got]
     assert numbers == list(range(numbers[0], numbers[-1] + 1))
+
+
+def test_an_agent_that_comes_back_goes_on_where_the_spool_begins(gantry, busybox):
+    """More than a MiB was acknowledged and given back: the spool begins with a hole."""
+    arn, go, done = at_work(gantry, busybox, f'{numbered(100_000)}; '
+                            'until [ -e /out/on ]; do usleep 20000; done; echo after', mode='blocking')
+    go()
+    wait_for(lambda: on_disk(spool_of(gantry, arn)) < 1 << 20 < os.stat(spool_of(gantry, arn)).st_size
+             and len(events(gantry, arn)) == 100_000, 60)
+    pid = gantry.pid_of('gantry-agent')
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: gantry.pid_of('gantry-agent') not in (None, pid), 20)
+    open(os.path.dirname(done) + '/on', 'w').close()
+    wait_status(gantry, arn, 'STOPPED')
+    got = events(gantry, arn)
+    assert len(got) == 100_001 and got[-1] == 'after'
+
+
+def test_a_container_that_ends_while_the_server_is_away(gantry, busybox):
+    arn, go, done = at_work(gantry, busybox, f'{numbered(50_000)}; echo -n last words')
+    with Stopped(gantry, 'gantry-server'):
+        go()
+        wait_for(lambda: os.path.exists(done), 20)
+        time.sleep(8)
+    wait_status(gantry, arn, 'STOPPED', 90)
+    wait_for(lambda: events(gantry, arn)[-1:] == ['last words'], 60)
+    assert len(events(gantry, arn)) == 50_001
+    wait_for(lambda: not glob.glob(f'{gantry.state}/agent/unshipped/*'), 10)
+
+
+def test_last_words_before_shim_and_agent_are_killed(gantry, busybox):
+    arn, go, done = at_work(gantry, busybox, 'echo first; until [ -e /out/on ]; do usleep 20000; '
+                            'done; echo last words; touch /out/said; sleep 1000')
+    go()
+    wait_for(lambda: events(gantry, arn) == ['first'], 20)
+    agent = gantry.pid_of('gantry-agent')
+    with Stopped(gantry):
+        open(os.path.dirname(done) + '/on', 'w').close()
+        wait_for(lambda: os.path.exists(os.path.dirname(done) + '/said'), 10)
+        wait_for(lambda: b'last words' in open(spool_of(gantry, arn), 'rb').read(), 10)
+        os.kill(agent, signal.SIGKILL)
+        os.kill(shim_of(gantry, arn), signal.SIGKILL)
+    wait_status(gantry, arn, 'STOPPED', 60)
+    wait_for(lambda: events(gantry, arn) == ['first', 'last words'], 20)
+
+
+def test_the_stream_of_a_container_that_says_nothing_is_there(gantry, busybox):
+    make_group(gantry)
+    arn = run(gantry, register(gantry, 'silent', logged(busybox, 'true')))
+    wait_status(gantry, arn, 'STOPPED')
+    r = gantry.client('logs').get_log_events(
+        logGroupName=GROUP, logStreamName='t/main/' + arn.split('/')[-1])
+    assert r['events'] == []

@@ -36,6 +36,7 @@
 /* logs */
 #define GT_LIMIT_LOG_EVENT (256 * GT_KIB)
 #define GT_LIMIT_LOG_SPOOL (256 * GT_MIB)   /* of a container, unless max-buffer-size says */
+#define GT_LIMIT_LOG_LEFT (1 * GT_GIB)      /* on a node, of tasks that are gone */
 #define GT_LIMIT_LOG_SPOOL_MIN (4 * GT_KIB) /* of max-buffer-size */
 #define GT_LIMIT_LOG_SPOOL_MAX (1024 * GT_GIB)
 

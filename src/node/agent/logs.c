@@ -1,13 +1,13 @@
-#include "node/agent/logs.h"
+#include "node/agent/logs_priv.h"
 
 #include "lib/base/clock.h"
 #include "lib/base/file.h"
 #include "lib/base/limits.h"
-#include "lib/base/list.h"
 #include "lib/base/log.h"
 #include "lib/base/size.h"
 #include "lib/wire/gen/logs.h"
 #include "node/agent/task.h"
+#include "node/shim/shim_proto.h"
 
 #include <fcntl.h>
 #include <jansson.h>
@@ -16,38 +16,12 @@
 #include <unistd.h>
 
 enum {
-    TAIL = 4096,
     BLOCK = 1024 * 1024, /* bytes of frames in one call */
     IDLE_MS = 50,        /* how soon new output is looked for */
     RETRY_MS = 1000,
+    GONE_MS = 5000,       /* how soon a group that is not there is looked for again */
+    EMPTY_MS = 1000,      /* when the stream of a container that says nothing is made */
     GROUP_TTL_MS = 60000, /* a group that was there is taken to be there so long */
-};
-
-struct log_stream {
-    struct gt_buf tail; /* under the shipper's lock */
-    struct gt_list link;
-    struct log_shipper *shipper;
-    char *path, *group, *name; /* spool; escaped for the query */
-    char *escaped;             /* name, escaped likewise */
-    char *region;
-    uint64_t tell_every; /* bytes; a small part of its spool's cap */
-    int fd;
-    _Atomic uint64_t offset, end;
-    uint64_t told; /* the loop knows of so much */
-    int64_t retry_ms;
-    atomic_bool dropped, broken;
-    char *task_id, *runtime_id;
-};
-
-struct log_shipper {
-    struct node *n;
-    pthread_t thread;
-    pthread_mutex_t lock; /* streams, stop */
-    pthread_cond_t poked;
-    struct gt_list streams;
-    struct gt_table groups; /* "region/name" -> time it was seen; under lock */
-    bool stop;
-    char *block;
 };
 
 /* --- what a definition says */
@@ -147,6 +121,40 @@ static int ensure_group(struct log_shipper *s, const char *region, const char *g
     return r;
 }
 
+struct log_stream *log_stream_new(struct log_shipper *s)
+{
+    struct log_stream *l = gt_new(struct log_stream);
+    l->shipper = s;
+    l->fd = -1;
+    l->tail = GT_BUF_INIT(2 * LOG_TAIL);
+    l->tell_every = 8 * (uint64_t)BLOCK;
+    l->opened_ms = gt_clock_mono_ms();
+    atomic_store(&l->end, UINT64_MAX);
+    return l;
+}
+
+void log_stream_start(struct log_stream *l)
+{
+    pthread_mutex_lock(&l->shipper->lock);
+    gt_list_push_back(&l->shipper->streams, &l->link);
+    pthread_cond_signal(&l->shipper->poked);
+    pthread_mutex_unlock(&l->shipper->lock);
+}
+
+void log_stream_free(struct log_stream *l)
+{
+    gt_closep(&l->fd);
+    gt_buf_fini(&l->tail);
+    free(l->path);
+    free(l->region);
+    free(l->name);
+    free(l->group);
+    free(l->stream);
+    free(l->task_id);
+    free(l->runtime_id);
+    free(l);
+}
+
 int log_stream_open(struct log_shipper *s, struct container *c, struct log_stream **ret,
                     struct gt_err *err)
 {
@@ -169,25 +177,20 @@ int log_stream_open(struct log_shipper *s, struct container *c, struct log_strea
     }
     log_stream_name(c, name, sizeof name);
     gt_auto_free char *spool = task_dir(c->task, "spool");
-    struct log_stream *l = gt_new(struct log_stream);
+    struct log_stream *l = log_stream_new(s);
     uint64_t spool_max = GT_LIMIT_LOG_SPOOL;
     gt_size_parse(option(c, "max-buffer-size"), &spool_max);
     l->tell_every = GT_MIN(spool_max / 4, 8 * (uint64_t)BLOCK);
     l->region = gt_strdup(region);
     l->group = url_escape(group);
-    l->escaped = url_escape(name);
+    l->stream = url_escape(name);
     l->path = gt_asprintf("%s/%s.log", spool, c->runtime_id);
     l->name = gt_strdup(name);
     l->task_id = gt_strdup(c->task->id);
     l->runtime_id = gt_strdup(c->runtime_id);
-    l->fd = -1;
-    l->tail = GT_BUF_INIT(2 * TAIL);
-    l->shipper = s;
-    atomic_store(&l->end, UINT64_MAX);
-    pthread_mutex_lock(&s->lock);
-    gt_list_push_back(&s->streams, &l->link);
-    pthread_cond_signal(&s->poked);
-    pthread_mutex_unlock(&s->lock);
+    l->offset = l->told = c->spool_from;
+    l->over = c->task->shim_dead;
+    log_stream_start(l);
     *ret = l;
     return 0;
 }
@@ -205,14 +208,18 @@ void log_stream_poke(struct log_stream *l, uint64_t end)
     pthread_mutex_unlock(&l->shipper->lock);
 }
 
-bool log_stream_drained(const struct log_stream *l)
+void log_stream_over(struct log_stream *l)
 {
-    return !l || atomic_load(&l->broken) || atomic_load(&l->offset) >= atomic_load(&l->end);
+    if (l) {
+        atomic_store(&l->over, true);
+        log_stream_poke(l, UINT64_MAX);
+    }
 }
 
-uint64_t log_stream_acked(const struct log_stream *l)
+bool log_stream_drained(const struct log_stream *l)
 {
-    return atomic_load(&l->offset);
+    return !l || atomic_load(&l->broken) ||
+           (atomic_load(&l->known) && atomic_load(&l->offset) >= atomic_load(&l->end));
 }
 
 void log_stream_drop(struct log_stream *l)
@@ -221,20 +228,6 @@ void log_stream_drop(struct log_stream *l)
         atomic_store(&l->dropped, true);
         log_stream_poke(l, UINT64_MAX);
     }
-}
-
-static void stream_free(struct log_stream *l)
-{
-    gt_closep(&l->fd);
-    gt_buf_fini(&l->tail);
-    free(l->path);
-    free(l->group);
-    free(l->escaped);
-    free(l->region);
-    free(l->name);
-    free(l->task_id);
-    free(l->runtime_id);
-    free(l);
 }
 
 /* --- shipping */
@@ -267,26 +260,17 @@ static void tell(struct log_stream *l)
     node_post(l->shipper->n, on_acked, a);
 }
 
-/* Whole frames from the stream's offset on: how many bytes of the block, 0 when nothing is new. */
-static size_t read_block(struct log_stream *l, char *block)
+static size_t read_block(struct log_stream *l)
 {
     if (l->fd < 0) {
+        pthread_mutex_lock(&l->shipper->lock);
         l->fd = open(l->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        pthread_mutex_unlock(&l->shipper->lock);
         if (l->fd < 0) {
             return 0;
         }
     }
-    ssize_t got = pread(l->fd, block, BLOCK, (off_t)l->offset);
-    size_t whole = 0;
-    while (got > 0 && (size_t)got - whole >= sizeof(struct shim_frame)) {
-        struct shim_frame f;
-        memcpy(&f, block + whole, sizeof f);
-        if (f.n == 0 || f.n > SHIM_FRAME_MAX || sizeof f + f.n > (size_t)got - whole) {
-            break;
-        }
-        whole += sizeof f + f.n;
-    }
-    return whole;
+    return log_spool_read(l->fd, l->offset, l->shipper->block, BLOCK);
 }
 
 static uint64_t next_offset(struct gt_str answer, uint64_t otherwise)
@@ -298,46 +282,106 @@ static uint64_t next_offset(struct gt_str answer, uint64_t otherwise)
     return v;
 }
 
-static void remember(struct log_stream *l, const char *block, size_t n);
-
-/* Sends one block. Returns whether there may be more at once. */
-static bool ship(struct log_stream *l, struct api_client *client)
+/* What the frames of a block say, kept before the spool is freed. */
+static void remember(struct log_stream *l, const char *block, size_t n)
 {
-    int64_t now = gt_clock_mono_ms();
-    size_t n = now >= l->retry_ms ? read_block(l, l->shipper->block) : 0;
-    if (n == 0) {
-        return false;
+    pthread_mutex_lock(&l->shipper->lock);
+    for (size_t at = 0; at < n;) {
+        struct shim_frame f;
+        memcpy(&f, block + at, sizeof f);
+        log_tail_add(&l->tail, block + at + sizeof f, f.n);
+        at += sizeof f + f.n;
     }
+    pthread_mutex_unlock(&l->shipper->lock);
+}
+
+void log_stream_tail(struct log_stream *l, char *to, unsigned n)
+{
+    pthread_mutex_lock(&l->shipper->lock);
+    log_tail_copy(&l->tail, to, n);
+    pthread_mutex_unlock(&l->shipper->lock);
+}
+
+static void refused(struct log_stream *l, const struct gt_err *err)
+{
+    bool gone = err->kind == GT_ERR_NOT_FOUND;
+    if (gone && !atomic_exchange(&l->broken, true)) {
+        gt_warn("logs of %s are not kept until its group is back: %s", l->name, err->msg);
+        tell(l);
+    } else {
+        gt_debug("logs of %s: %s", l->name, err->msg);
+    }
+    l->retry_ms = gt_clock_mono_ms() + (gone ? GONE_MS : RETRY_MS);
+    if (l->left && (gone || err->kind == GT_ERR_INVALID)) {
+        gt_warn("what %s wrote last is lost: %s", l->name, err->msg);
+        atomic_store(&l->end, 0);
+    }
+}
+
+/* Sends n bytes of the block (0: only makes the stream, and asks what the server has). Returns
+ * whether there may be more at once. */
+static bool send_block(struct log_stream *l, struct api_client *client, size_t n)
+{
     struct gt_err err = GT_ERR_INIT;
     struct gt_arena a;
     struct gt_str answer;
+    uint64_t offset = l->offset, next = offset;
     gt_arena_init(&a, GT_MIB);
     /* Sorted by name: libcurl's signer signs the query as it stands. */
     gt_auto_free char *path = gt_asprintf("/_gantry/logs?group=%s&offset=%llu&stream=%s", l->group,
-                                          (unsigned long long)l->offset, l->escaped);
+                                          (unsigned long long)offset, l->stream);
     api_client_set_region(client, l->region);
     int r = api_post(client, path, l->shipper->block, n, &a, &answer, &err);
     if (r == 0) {
-        uint64_t next = next_offset(answer, l->offset + n);
-        bool moved = next != l->offset;
-        if (next == l->offset + n) {
-            remember(l, l->shipper->block, n);
-        }
-        atomic_store(&l->offset, next);
-        gt_arena_fini(&a);
-        if (l->offset - l->told >= l->tell_every) {
-            tell(l); /* so that the shim frees the disk of a chatty container in time */
-        }
-        return moved;
+        next = next_offset(answer, offset + n);
     }
     gt_arena_fini(&a);
-    if (err.kind == GT_ERR_NOT_FOUND) {
-        gt_warn("logs of %s are not kept: %s", l->name, err.msg);
-        atomic_store(&l->broken, true);
+    if (r < 0) {
+        refused(l, &err);
+        return false;
+    }
+    bool first = !atomic_exchange(&l->known, true);
+    atomic_store(&l->broken, false);
+    if (next == offset + n) {
+        remember(l, l->shipper->block, n);
+    }
+    atomic_store(&l->offset, next);
+    if (next - l->told >= l->tell_every || (first && n == 0)) {
+        tell(l); /* so that the shim frees the disk of a chatty container in time */
+    }
+    return next != offset || first;
+}
+
+/* Sends one block, if it is time and there is one. Returns whether there may be more at once. */
+static bool ship(struct log_stream *l, struct api_client *client)
+{
+    int64_t now = gt_clock_mono_ms();
+    if (now < l->retry_ms) {
+        return false;
+    }
+    size_t n = read_block(l);
+    bool over = l->over || l->end != UINT64_MAX;
+    if (n > 0 || (!l->known && (over || now >= l->opened_ms + EMPTY_MS))) {
+        return send_block(l, client, n);
+    }
+    if (l->over && l->known && (l->left || l->end == UINT64_MAX)) {
+        atomic_store(&l->end, l->offset); /* that was the last whole frame */
         tell(l);
-    } else {
-        gt_debug("logs of %s: %s", l->name, err.msg);
-        l->retry_ms = now + RETRY_MS;
+    }
+    return false;
+}
+
+/* Takes out what is done with. Under the lock. */
+static bool reap(struct log_stream *l)
+{
+    bool done = l->left && l->offset >= l->end;
+    if (done) {
+        log_left_remove(l);
+    }
+    if (done || l->dropped) {
+        gt_list_remove(&l->link);
+        log_stream_free(l);
+        return true;
     }
     return false;
 }
@@ -352,10 +396,9 @@ static void *ship_all(void *arg)
         struct gt_list *at = s->streams.next;
         while (at != &s->streams && !s->stop) {
             struct log_stream *l = gt_list_entry(at, struct log_stream, link);
-            if (atomic_load(&l->dropped)) {
-                at = at->next;
-                gt_list_remove(&l->link);
-                stream_free(l);
+            struct gt_list *next = at->next;
+            if (reap(l)) {
+                at = next;
                 continue;
             }
             /* Only this thread removes streams, so `l` stays while the lock is away. */
@@ -363,7 +406,7 @@ static void *ship_all(void *arg)
             if (!client && s->n->id.access_key[0]) {
                 client_new(s->n, l->region, &client, NULL);
             }
-            bool again = client && !atomic_load(&l->broken) && ship(l, client);
+            bool again = client && ship(l, client);
             if (!again && l->told != l->offset) {
                 tell(l);
             }
@@ -395,6 +438,7 @@ struct log_shipper *log_shipper_new(struct node *n)
     pthread_cond_init(&s->poked, NULL);
     gt_list_init(&s->streams);
     gt_table_init(&s->groups);
+    log_left_load(s);
     GT_ASSERT(pthread_create(&s->thread, NULL, ship_all, s) == 0);
     return s;
 }
@@ -410,85 +454,11 @@ void log_shipper_free(struct log_shipper *s)
     pthread_mutex_unlock(&s->lock);
     pthread_join(s->thread, NULL);
     gt_list_for_each (it, tmp, &s->streams) {
-        stream_free(gt_list_entry(it, struct log_stream, link));
+        log_stream_free(gt_list_entry(it, struct log_stream, link));
     }
     gt_table_fini(&s->groups);
     pthread_mutex_destroy(&s->lock);
     pthread_cond_destroy(&s->poked);
     free(s->block);
     free(s);
-}
-
-/* --- the last words */
-
-static void copy_tail(const struct gt_buf *text, char *to, unsigned n)
-{
-    size_t keep = GT_MIN(text->n, (size_t)n - 1);
-    for (size_t i = 0; i < keep; i++) {
-        char c = text->p[text->n - keep + i];
-        to[i] = c ? c : ' ';
-    }
-    to[keep] = '\0';
-}
-
-static void add_tail(struct gt_buf *tail, const char *p, size_t n)
-{
-    size_t skip = n > TAIL ? n - TAIL : 0;
-    gt_buf_add(tail, p + skip, n - skip);
-    if (tail->n > TAIL) {
-        gt_buf_consume(tail, tail->n - TAIL);
-    }
-}
-
-/* What the frames of a block say, kept before the spool is freed. */
-static void remember(struct log_stream *l, const char *block, size_t n)
-{
-    pthread_mutex_lock(&l->shipper->lock);
-    for (size_t at = 0; at < n;) {
-        struct shim_frame f;
-        memcpy(&f, block + at, sizeof f);
-        add_tail(&l->tail, block + at + sizeof f, f.n);
-        at += sizeof f + f.n;
-    }
-    pthread_mutex_unlock(&l->shipper->lock);
-}
-
-void log_stream_tail(struct log_stream *l, char *to, unsigned n)
-{
-    pthread_mutex_lock(&l->shipper->lock);
-    copy_tail(&l->tail, to, n);
-    pthread_mutex_unlock(&l->shipper->lock);
-}
-
-static bool frame_at(int fd, uint64_t at, struct shim_frame *ret)
-{
-    return pread(fd, ret, sizeof *ret, (off_t)at) == sizeof *ret && ret->n > 0 &&
-           ret->n <= SHIM_FRAME_MAX;
-}
-
-uint64_t log_spool_boundary(const char *spool, uint64_t from, uint64_t least)
-{
-    gt_auto_close int fd = open(spool, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    struct shim_frame f;
-    while (from < least && frame_at(fd, from, &f)) {
-        from += sizeof f + f.n;
-    }
-    return from;
-}
-
-void log_spool_tail(const char *spool, uint64_t from, char *to, unsigned n)
-{
-    gt_auto_buf struct gt_buf text = GT_BUF_INIT(2 * TAIL);
-    gt_auto_free char *data = gt_malloc(SHIM_FRAME_MAX);
-    gt_auto_close int fd = open(spool, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    struct shim_frame f;
-    while (frame_at(fd, from, &f)) {
-        ssize_t got = pread(fd, data, f.n, (off_t)(from + sizeof f));
-        if (got != (ssize_t)f.n) {
-            break;
-        }
-        add_tail(&text, data, f.n);
-        from += sizeof f + f.n;
-    }
-    copy_tail(&text, to, n);
 }

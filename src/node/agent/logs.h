@@ -5,7 +5,8 @@
  * POST /_gantry/logs with the offset that they begin at, and tells the loop what the server has, so
  * that the shim can free it. The server answers the offset that it wants next, so that nothing is
  * lost or doubled by a restart of either. A server that is away costs the container nothing: its
- * spool grows up to its cap.
+ * spool grows up to its cap. When the group is deleted, the spool is kept too, until the group is
+ * back; in the mode `blocking` its container waits.
  */
 #ifndef GT_NODE_AGENT_LOGS_H
 #define GT_NODE_AGENT_LOGS_H
@@ -30,12 +31,16 @@ int log_stream_open(struct log_shipper *s, struct container *c, struct log_strea
 /* From the loop: the container may have written; `end` is where its spool ends when it has exited,
  * UINT64_MAX before. */
 void log_stream_poke(struct log_stream *l, uint64_t end);
-/* Whether everything up to the end was acknowledged (or can never be). */
+/* The shim is dead: the log ends where the spool does. */
+void log_stream_over(struct log_stream *l);
+/* Whether everything up to the end was acknowledged (or cannot be: its group is not there). */
 bool log_stream_drained(const struct log_stream *l);
-/* Offset up to which the server has everything. */
-uint64_t log_stream_acked(const struct log_stream *l);
 /* NULL is allowed. The shipper lets go when it is done with it. */
 void log_stream_drop(struct log_stream *l);
+/* Its task goes before everything was shipped: the shipper takes the spool, and goes on in its own
+ * time, also after a restart (logs_left.c). The stream is no longer the caller's. Blocks: on the
+ * pool; nobody may write to the spool any more. */
+void log_stream_leave(struct log_stream *l);
 /* "prefix/container/task id" as on ECS; into the given buffer. */
 void log_stream_name(const struct container *c, char *to, unsigned n);
 

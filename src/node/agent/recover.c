@@ -169,6 +169,12 @@ static void bury(struct task *t)
     }
     t->shim_dead = true;
     t->adopted = true;
+    for (size_t i = 0; i < t->n_containers; i++) {
+        struct container *c = &t->containers[i];
+        if (c->started_ms) { /* what it wrote last may not have been shipped */
+            log_stream_open(t->node->logs, c, &c->log, NULL);
+        }
+    }
     task_fail(t, t->started_ms ? "EssentialContainerExited" : "TaskFailedToStart",
               after ? "The process that ran the task's containers (gantry-shim) was killed"
                     : "The host was restarted");

@@ -186,6 +186,7 @@ static void shim_lost(struct task *t, const char *how)
     bool ran = false;
     for (size_t i = 0; i < t->n_containers; i++) {
         struct container *c = &t->containers[i];
+        log_stream_over(c->log);
         if (c->state == CONTAINER_RUNNING || c->state == CONTAINER_CREATING) {
             ran = true;
             c->state = CONTAINER_STOPPED;
@@ -482,6 +483,11 @@ static void clean_work(void *arg)
         }
         uv_sleep(tries < 20 ? 1 : 10);
     }
+    for (size_t i = 0; i < t->n_containers; i++) {
+        if (t->containers[i].log) {
+            log_stream_leave(gt_steal_ptr(t->containers[i].log));
+        }
+    }
     task_detach_network(t);
     link_state_remove(t->node->o.run_dir, t->id, NULL);
     for (size_t i = 0; i < GT_ARRAY_LEN(folders); i++) {
@@ -525,8 +531,9 @@ static void clean(struct task *t, int64_t now)
         if (c->log && c->has_exit && c->exit_code != 0 && !t->last_log[0]) {
             log_stream_tail(c->log, t->last_log, sizeof t->last_log);
         }
-        log_stream_drop(t->containers[i].log);
-        t->containers[i].log = NULL;
+        if (log_stream_drained(c->log)) {
+            log_stream_drop(gt_steal_ptr(c->log));
+        }
         image_unref(gt_steal_ptr(t->containers[i].image));
     }
     struct clean *k = gt_new(struct clean);

@@ -35,6 +35,7 @@ int spool_open(struct spool *s, const char *path, uint64_t max, bool nonblocking
     s->acked = s->punched = 0;
     s->dropped = 0;
     memset(s->unsaid, 0, sizeof s->unsaid);
+    memset(s->last, 0, sizeof s->last);
     s->by_disk = false;
     s->max = max ? max : GT_LIMIT_LOG_SPOOL;
     s->nonblocking = nonblocking;
@@ -79,10 +80,12 @@ static bool commit(struct spool *s, uint32_t stream, uint32_t n)
         return false; /* the space was there a moment ago */
     }
     s->written += sizeof f + n;
+    s->last[stream - 1] = s->written;
     return true;
 }
 
-void spool_say_dropped(struct spool *s, bool final)
+/* Writes what is unsaid. `final`: also when the cap leaves no room. */
+static void say_dropped(struct spool *s, bool final)
 {
     for (uint32_t i = 0; i < SPOOL_STREAMS && s->fd >= 0; i++) {
         char text[160];
@@ -102,11 +105,25 @@ void spool_say_dropped(struct spool *s, bool final)
     }
 }
 
+void spool_end(struct spool *s)
+{
+    say_dropped(s, /* final= */ true);
+    for (uint32_t i = 0; i < SPOOL_STREAMS && s->fd >= 0; i++) {
+        char c = '\n';
+        if (s->last[i] && pread(s->fd, &c, 1, (off_t)s->last[i] - 1) == 1 && c != '\n') {
+            off_t at = (off_t)(s->written + sizeof(struct shim_frame));
+            if (pwrite(s->fd, "\n", 1, at) == 1) {
+                commit(s, i + 1, 1);
+            }
+        }
+    }
+}
+
 void spool_ack(struct spool *s, uint64_t offset)
 {
     s->acked = GT_MAX(s->acked, GT_MIN(offset, s->written));
     punch(s);
-    spool_say_dropped(s, /* final= */ false);
+    say_dropped(s, /* final= */ false);
 }
 
 /* Throws away what the pipe holds, without looking at it. */
@@ -148,7 +165,7 @@ static enum stream_state full(struct stream *st, struct spool *s, int64_t now_ms
 static enum stream_state pump_terminal(struct stream *st, struct spool *s, int64_t now_ms)
 {
     char data[4096];
-    spool_say_dropped(s, /* final= */ false);
+    say_dropped(s, /* final= */ false);
     if (room(s) < sizeof data || s->unsaid[st->number - 1]) {
         return full(st, s, now_ms, /* disk= */ false, /* final= */ false);
     }
@@ -176,7 +193,7 @@ static ssize_t pump_frame(struct stream *st, struct spool *s)
     if (have <= 0) {
         return 0;
     }
-    spool_say_dropped(s, /* final= */ false);
+    say_dropped(s, /* final= */ false);
     if (s->unsaid[st->number - 1]) {
         return s->by_disk ? -ENOSPC : -EDQUOT; /* nothing may follow before it is said */
     }

@@ -24,6 +24,7 @@ struct spool {
     uint64_t max;
     uint64_t dropped;               /* bytes, ever */
     uint64_t unsaid[SPOOL_STREAMS]; /* of them, those that no line of the spool speaks of */
+    uint64_t last[SPOOL_STREAMS];   /* offset behind a stream's last byte; 0: none */
     bool nonblocking, by_disk;      /* by_disk: the last ones, because the disk took none */
 };
 
@@ -42,8 +43,9 @@ int spool_open(struct spool *s, const char *path, uint64_t max, bool nonblocking
 void spool_close(struct spool *s);
 /* Everything before the offset may go. */
 void spool_ack(struct spool *s, uint64_t offset);
-/* Writes what is unsaid. `final`: also when the cap leaves no room, for nothing else will come. */
-void spool_say_dropped(struct spool *s, bool final);
+/* Nothing else will come: says what is unsaid, whatever the cap, and ends lines that have no end,
+ * so that they are not waited for. */
+void spool_end(struct spool *s);
 
 /* Moves what is there. OPEN: call again when readable; PAUSED: when something was acknowledged;
  * LATER: at stream->retry_ms (now_ms' clock); CLOSED: that was the end. `final` takes what is

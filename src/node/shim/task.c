@@ -476,7 +476,7 @@ static void finish(struct shim_server *s, struct container *c)
         pump(s, c, i, true);
     }
     close_streams(s, c);
-    spool_say_dropped(&c->spool, /* final= */ true);
+    spool_end(&c->spool);
     told_dropped(s, c, gt_clock_mono_ms(), true);
     unwatch_oom(s, c);
     gt_closep(&c->child.pidfd);

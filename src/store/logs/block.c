@@ -116,7 +116,6 @@ static size_t line_part(const struct log_frame *f)
     return nl ? (size_t)(nl - f->text.p) : f->text.n;
 }
 
-/* A line of more than LOG_FRAME_MAX bytes is ended between two frames. */
 static void follow_line(struct log_cutter *c, const struct log_frame *f)
 {
     const char *nl = f->text.n ? memrchr(f->text.p, '\n', f->text.n) : NULL;
@@ -129,6 +128,70 @@ static void follow_line(struct log_cutter *c, const struct log_frame *f)
     }
     c->lines.len[f->source] = len;
     c->lines.mid = (uint8_t)((c->lines.mid & ~(1U << f->source)) | (unsigned)mid << f->source);
+}
+
+static void put_piece(struct log_cutter *c, struct log_frame piece, struct gt_buf *to)
+{
+    unsigned char head[LOG_FRAME_HEAD];
+    put64(head, (uint64_t)piece.time);
+    put32(head + 8, piece.source + 1);
+    put32(head + 12, (uint32_t)piece.text.n);
+    gt_buf_add(to, head, sizeof(head));
+    gt_buf_str(to, piece.text);
+    follow_line(c, &piece);
+}
+
+/* Where to cut p at or before n: not within a character, if it is UTF-8. */
+static size_t cut_at(const char *p, size_t n)
+{
+    size_t back = 0;
+    while (back < 3 && back < n && ((unsigned char)p[n - back] & 0xc0) == 0x80) {
+        back++;
+    }
+    return n - back;
+}
+
+/* How much of the text may be written before a line gets too long; *ret_cut: that is not all. */
+static size_t fitting(struct gt_str text, size_t room, bool *ret_cut)
+{
+    size_t at = 0;
+    for (;;) {
+        const char *nl = memchr(text.p + at, '\n', text.n - at);
+        size_t part = nl ? (size_t)(nl - (text.p + at)) : text.n - at;
+        *ret_cut = part > room;
+        if (*ret_cut) {
+            return at + cut_at(text.p + at, room);
+        }
+        if (nl == NULL || at + part + 1 == text.n) {
+            return text.n;
+        }
+        at += part + 1;
+        room = LOG_LINE_MAX;
+    }
+}
+
+/* The frame as it is, or in pieces: no line has more than LOG_LINE_MAX bytes. */
+static void put_frame(struct log_cutter *c, const struct log_frame *f, const char *raw,
+                      size_t raw_n, struct gt_buf *to)
+{
+    uint32_t *len = &c->lines.len[f->source];
+    if (*len + line_part(f) <= LOG_LINE_MAX && f->text.n <= LOG_LINE_MAX) {
+        gt_buf_add(to, raw, raw_n);
+        follow_line(c, f);
+        return;
+    }
+    struct log_frame piece = *f;
+    for (size_t at = 0; at < f->text.n; at += piece.text.n) {
+        bool cut;
+        struct gt_str rest = gt_str_n(f->text.p + at, f->text.n - at);
+        piece.text = gt_str_n(rest.p, fitting(rest, LOG_LINE_MAX - *len, &cut));
+        if (piece.text.n > 0) {
+            put_piece(c, piece, to);
+        }
+        if (cut) {
+            end_line(c, f, to);
+        }
+    }
 }
 
 ptrdiff_t log_cutter_next(struct log_cutter *c, size_t block_bytes, struct gt_buf *to,
@@ -153,14 +216,11 @@ ptrdiff_t log_cutter_next(struct log_cutter *c, size_t block_bytes, struct gt_bu
         }
         h->max = f.time;
         unsigned bit = 1U << f.source;
-        if ((c->lines.cut & bit) || c->lines.len[f.source] + line_part(&f) > LOG_FRAME_MAX) {
-            if (c->lines.mid & bit) {
-                end_line(c, &f, to);
-            }
+        if ((c->lines.cut & bit) && (c->lines.mid & bit)) {
+            end_line(c, &f, to);
         }
         c->lines.cut &= (uint8_t)~bit;
-        gt_buf_add(to, c->p + took, (size_t)n);
-        follow_line(c, &f);
+        put_frame(c, &f, c->p + took, (size_t)n, to);
         took += (size_t)n;
     }
     c->p += took;

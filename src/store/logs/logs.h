@@ -31,7 +31,11 @@
 
 struct log_store;
 
-enum { LOG_LINE_WAIT_MS = 2000, LOG_FRAME_MAX = 256 * 1024 };
+enum {
+    LOG_LINE_WAIT_MS = 2000,
+    LOG_FRAME_MAX = 256 * 1024,
+    LOG_LINE_MAX = 256 * 1024 - 26, /* a longer line becomes several events, as with awslogs */
+};
 
 /* Recovers what a crash left: a torn tail was never acknowledged and is cut off. */
 int log_store_open(const char *dir, struct log_store **ret, struct gt_err *err);

@@ -151,10 +151,9 @@ static void drops_are_said_at_the_end(void **state)
     stream_pump(&out, &spool, 100, false);
     put("dropped");
     stream_pump(&out, &spool, 200, true);
-    spool_say_dropped(&spool, false);
     expect(0, "012345678901234567890123456789012345678901234567", 1);
-    spool_say_dropped(&spool, true);
-    spool_say_dropped(&spool, true);
+    spool_end(&spool);
+    spool_end(&spool);
     expect(0, "012345678901234567890123456789012345678901234567" MISSING(7), 2);
 }
 
@@ -184,6 +183,22 @@ static void acknowledged_bytes_are_given_back(void **state)
     assert_int_equal(spool.written, at);
 }
 
+static void a_line_without_an_end_gets_one(void **state)
+{
+    (void)state;
+    struct gt_err err = GT_ERR_INIT;
+    gt_assert_ok(spool_open(&spool, path, 0, false, &err), err);
+    put("all\n");
+    stream_pump(&out, &spool, 100, true);
+    spool_end(&spool);
+    expect(0, "all\n", 1);
+    put("no end");
+    stream_pump(&out, &spool, 200, true);
+    spool_ack(&spool, spool.written);
+    spool_end(&spool);
+    expect(0, "all\nno end\n", 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +207,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_full_spool_holds_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(or_drops_and_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(drops_are_said_at_the_end, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_line_without_an_end_gets_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(acknowledged_bytes_are_given_back, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,7 +64,32 @@ GT_TEST(ends_lines_that_are_too_long)
     struct log_cutter c = {.p = in.p, .n = in.n};
     struct log_head h = {0};
     assert_int_equal(log_cutter_next(&c, 1 << 20, &out, &h), in.n);
-    assert_int_equal(h.len, in.n + LOG_FRAME_HEAD); /* one frame of no bytes between them */
+    /* The second in two pieces, with a frame of no bytes between them, where the line is full. */
+    assert_int_equal(h.len, in.n + 2 * LOG_FRAME_HEAD);
+    struct log_frame f;
+    const char *at = out.p + LOG_FRAME_HEAD + 200000;
+    assert_int_equal(log_frame_decode(at, h.len, &f), LOG_FRAME_HEAD + LOG_LINE_MAX - 200000);
+    assert_int_equal(log_frame_decode(at + LOG_FRAME_HEAD + f.text.n, h.len, &f), LOG_FRAME_HEAD);
+    assert_int_equal(c.lines.len[0], 400000 - LOG_LINE_MAX);
+}
+
+/* One frame with a line that is too long by itself; characters stay whole. */
+GT_TEST(cuts_within_a_frame_between_characters)
+{
+    gt_auto_free char *text = gt_calloc(1, LOG_FRAME_MAX + 1);
+    memset(text, 'x', LOG_FRAME_MAX);
+    memcpy(text, "a\n", 2);
+    memcpy(text + 2 + LOG_LINE_MAX - 1, "\xc3\xa4", 2);
+    gt_auto_buf struct gt_buf in = GT_BUF_INIT(1 << 20);
+    gt_auto_buf struct gt_buf out = GT_BUF_INIT(1 << 20);
+    put_frame(&in, 1, 1, text);
+    struct log_cutter c = {.p = in.p, .n = in.n};
+    struct log_head h = {0};
+    assert_int_equal(log_cutter_next(&c, 1 << 20, &out, &h), in.n);
+    assert_int_equal(h.len, in.n + 2 * LOG_FRAME_HEAD);
+    struct log_frame f;
+    assert_int_equal(log_frame_decode(out.p, h.len, &f), LOG_FRAME_HEAD + 2 + LOG_LINE_MAX - 1);
+    assert_int_equal(c.lines.len[0], LOG_FRAME_MAX - f.text.n);
 }
 
 /* Full frames of many lines: what counts is the line that goes over their border. */
@@ -99,5 +124,5 @@ GT_TEST(refuses_what_are_no_frames)
 }
 
 GT_RUN(GT_CASE(a_header_survives_and_damage_shows), GT_CASE(cuts_at_size_and_when_time_goes_back),
-       GT_CASE(ends_lines_that_are_too_long), GT_CASE(lines_in_full_frames_stay_whole),
-       GT_CASE(refuses_what_are_no_frames))
+       GT_CASE(ends_lines_that_are_too_long), GT_CASE(cuts_within_a_frame_between_characters),
+       GT_CASE(lines_in_full_frames_stay_whole), GT_CASE(refuses_what_are_no_frames))
