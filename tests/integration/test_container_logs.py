@@ -19,7 +19,7 @@ MISSING = re.compile(r'\[gantry: (\d+) bytes of output are missing here: .*\]')
 
 def logged(image, script, **options):
     """A container definition that runs a script and logs with more options."""
-    c = with_logs(container(image, command=['sh', '-c', script]))
+    c = with_logs(container(image, stopTimeout=1, command=['sh', '-c', script]))
     c['logConfiguration']['options'].update(options)
     return c
 
