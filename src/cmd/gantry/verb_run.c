@@ -170,10 +170,11 @@ static int finish(const struct ecs_task *t)
 static int attend(struct cli *c, const struct run_args *a, struct ecs_task *t)
 {
     struct gt_err err = GT_ERR_INIT;
-    struct log_place place;
+    struct log_place place = {0};
     char token[1024] = "";
     struct gt_str id = cli_task_id(t);
     bool asked = false;
+    snprintf(place.region, sizeof place.region, "%s", c->in.region);
     snprintf(place.group, sizeof place.group, "%s", run_group);
     snprintf(place.stream, sizeof place.stream, "%s/main/" GT_STR_FMT, a->name, GT_STR_ARG(id));
     signal(SIGINT, on_interrupt);
