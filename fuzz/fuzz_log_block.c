@@ -26,9 +26,9 @@ static void cut(const char *p, size_t n)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct log_head h;
-    if (n >= LOG_HEAD_BYTES && log_head_decode(data, &h)) {
+    if (n >= LOG_HEAD_BYTES && log_head_decode(data, 0, &h)) {
         unsigned char again[LOG_HEAD_BYTES];
-        log_head_encode(&h, again);
+        log_head_encode(&h, 0, again);
         GT_ASSERT(memcmp(again + 8, data + 8, 66) == 0);
     }
     cut((const char *)data, n);

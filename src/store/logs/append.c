@@ -40,9 +40,11 @@ static size_t block_begin(struct gt_buf *b)
     return at;
 }
 
-static void block_end(struct gt_buf *b, size_t at, const struct log_head *h)
+/* The flusher adds where the batch begins. */
+static void block_end(const struct log_store *s, struct gt_buf *b, size_t at,
+                      const struct log_head *h)
 {
-    log_head_encode(h, (unsigned char *)b->p + at);
+    log_head_encode(h, s->salt, (unsigned char *)b->p + at);
 }
 
 /* Under the lock: queues and waits for durability. */
@@ -76,8 +78,9 @@ static void put_event(struct gt_buf *to, const struct log_event_in *e, int64_t n
 }
 
 /* One block of events from *i on; `h->pos` is set, the rest is filled. */
-static void put_event_block(struct gt_buf *to, const struct log_event_in *v, size_t n, size_t *i,
-                            int64_t now, struct log_head *h)
+static void put_event_block(const struct log_store *s, struct gt_buf *to,
+                            const struct log_event_in *v, size_t n, size_t *i, int64_t now,
+                            struct log_head *h)
 {
     size_t at = block_begin(to), start = to->n;
     h->kind = LOG_EVENTS;
@@ -90,7 +93,7 @@ static void put_event_block(struct gt_buf *to, const struct log_event_in *v, siz
     } while (*i < n && to->n - start + LOG_EVENT_HEAD + v[*i].text.n <= LOG_BLOCK_BYTES);
     h->len = (uint32_t)(to->n - start);
     h->crc = log_crc(to->p + start, h->len);
-    block_end(to, at, h);
+    block_end(s, to, at, h);
 }
 
 int log_append_events(struct log_store *s, struct gt_str group, struct gt_str stream,
@@ -108,7 +111,7 @@ int log_append_events(struct log_store *s, struct gt_str group, struct gt_str st
 
     struct log_write w = {.bytes = GT_BUF_INIT(64 * GT_MIB)};
     for (size_t i = 0; i < n;) {
-        put_event_block(&w.bytes, v, n, &i, now, &h);
+        put_event_block(s, &w.bytes, v, n, &i, now, &h);
         h.pos += h.len;
     }
     GT_ASSERT(gt_buf_ok(&w.bytes));
@@ -124,8 +127,9 @@ int log_append_events(struct log_store *s, struct gt_str group, struct gt_str st
 /* -- frames -- */
 
 /* Makes blocks of the frames; h has stream, pos, spool, and want where they begin. */
-static int cut_frames(struct gt_str frames, int64_t now, struct log_head h, struct log_lines *lines,
-                      struct gt_buf *to, struct gt_err *err)
+static int cut_frames(const struct log_store *s, struct gt_str frames, int64_t now,
+                      struct log_head h, struct log_lines *lines, struct gt_buf *to,
+                      struct gt_err *err)
 {
     struct log_cutter c = {.p = frames.p, .n = frames.n, .lines = *lines};
     while (c.n > 0) {
@@ -136,7 +140,7 @@ static int cut_frames(struct gt_str frames, int64_t now, struct log_head h, stru
         }
         h.want += (uint64_t)took;
         h.ingested = now;
-        block_end(to, at, &h);
+        block_end(s, to, at, &h);
         h.pos += h.len;
     }
     *lines = c.lines;
@@ -186,7 +190,7 @@ int log_append_frames(struct log_store *s, struct gt_str group, struct gt_str st
     struct gt_str fresh = gt_str_n(frames.p + skip, frames.n - skip);
     if (fresh.n > 0) {
         gt_buf_reserve(&w.bytes, fresh.n + fresh.n / 16 + 4 * LOG_HEAD_BYTES);
-        r = cut_frames(fresh, now, h, &lines, &w.bytes, err);
+        r = cut_frames(s, fresh, now, h, &lines, &w.bytes, err);
     }
     pthread_mutex_lock(&s->lock);
     w.stream = id;

@@ -40,7 +40,13 @@ uint32_t log_crc(const void *p, size_t n)
     return (uint32_t)crc32_z(0, p, n);
 }
 
-void log_head_encode(const struct log_head *h, unsigned char to[static LOG_HEAD_BYTES])
+static uint32_t head_crc(const unsigned char *head, uint32_t salt)
+{
+    return (uint32_t)crc32_z(salt, head + 8, LOG_HEAD_BYTES - 8);
+}
+
+void log_head_encode(const struct log_head *h, uint32_t salt,
+                     unsigned char to[static LOG_HEAD_BYTES])
 {
     memset(to, 0, LOG_HEAD_BYTES);
     put32(to, MAGIC);
@@ -55,12 +61,14 @@ void log_head_encode(const struct log_head *h, unsigned char to[static LOG_HEAD_
     put64(to + 64, h->want);
     to[72] = h->kind;
     to[73] = h->mid;
-    put32(to + 4, log_crc(to + 8, LOG_HEAD_BYTES - 8));
+    put32(to + 76, h->batch);
+    put32(to + 4, head_crc(to, salt));
 }
 
-bool log_head_decode(const unsigned char from[static LOG_HEAD_BYTES], struct log_head *ret)
+bool log_head_decode(const unsigned char from[static LOG_HEAD_BYTES], uint32_t salt,
+                     struct log_head *ret)
 {
-    if (get32(from) != MAGIC || get32(from + 4) != log_crc(from + 8, LOG_HEAD_BYTES - 8)) {
+    if (get32(from) != MAGIC || get32(from + 4) != head_crc(from, salt)) {
         return false;
     }
     *ret = (struct log_head){
@@ -75,8 +83,17 @@ bool log_head_decode(const unsigned char from[static LOG_HEAD_BYTES], struct log
         .want = get64(from + 64),
         .kind = from[72],
         .mid = from[73],
+        .batch = get32(from + 76),
     };
     return ret->kind == LOG_EVENTS || ret->kind == LOG_FRAMES;
+}
+
+size_t log_head_search(const char *p, size_t n, size_t at)
+{
+    unsigned char magic[4];
+    put32(magic, MAGIC);
+    const char *found = at < n ? memmem(p + at, n - at, magic, sizeof(magic)) : NULL;
+    return found ? (size_t)(found - p) : n;
 }
 
 ptrdiff_t log_frame_decode(const char *p, size_t n, struct log_frame *ret)

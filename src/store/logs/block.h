@@ -2,9 +2,12 @@
  * A block: what one writer appended to one stream at once, at most about 256 KiB.
  *
  * On disk: a header of 80 bytes, little endian, with a checksum of its own and one of the payload.
- * Payloads: LOG_EVENTS is entries {i64 time, i64 ingested, u32 n, u32 0, n bytes}; LOG_FRAMES is
- * spool frames {u64 time, u32 source, u32 n, n bytes}, raw. Times within a block do not go back. A
- * frame of no bytes ends the line of its source.
+ * The header's begins with the store's salt, which nobody outside knows: output of a container that
+ * looks like a block is none. The header says where in its segment the batch begins that it was
+ * written in: what lies before it had been synced by then. Payloads: LOG_EVENTS is entries {i64
+ * time, i64 ingested, u32 n, u32 0, n bytes}; LOG_FRAMES is spool frames {u64 time, u32 source, u32
+ * n, n bytes}, raw. Times within a block do not go back. A frame of no bytes ends the line of its
+ * source.
  *
  * Everything here is pure, so that it can be fuzzed.
  */
@@ -28,12 +31,17 @@ struct log_head {
     int64_t min, max, ingested;
     uint64_t spool, want; /* frames: which spool, and the offset after this block */
     uint8_t kind;
-    uint8_t mid; /* frames: bit s: the block begins within a line of source s */
+    uint32_t batch; /* offset in the segment */
+    uint8_t mid;    /* frames: bit s: the block begins within a line of source s */
 };
 
-void log_head_encode(const struct log_head *h, unsigned char to[static LOG_HEAD_BYTES]);
+void log_head_encode(const struct log_head *h, uint32_t salt,
+                     unsigned char to[static LOG_HEAD_BYTES]);
 /* False: no header, or a damaged one. */
-bool log_head_decode(const unsigned char from[static LOG_HEAD_BYTES], struct log_head *ret);
+bool log_head_decode(const unsigned char from[static LOG_HEAD_BYTES], uint32_t salt,
+                     struct log_head *ret);
+/* Where in p a header may begin, at or after `at`; n: nowhere. */
+size_t log_head_search(const char *p, size_t n, size_t at);
 uint32_t log_crc(const void *p, size_t n);
 
 /* Where the lines of a stream's sources stand at its writing end. */

@@ -8,6 +8,7 @@
  */
 #include "lib/base/file.h"
 #include "lib/base/limits.h"
+#include "lib/base/log.h"
 #include "store/logs/logs_priv.h"
 
 #include <errno.h>
@@ -77,7 +78,8 @@ static int end_block(struct rewrite *w, struct log_head *h)
     }
     h->len = (uint32_t)(w->out.n - LOG_HEAD_BYTES);
     h->crc = log_crc(w->out.p + LOG_HEAD_BYTES, h->len);
-    log_head_encode(h, (unsigned char *)w->out.p);
+    h->batch = 0; /* the whole file is synced before it counts */
+    log_head_encode(h, w->s->salt, (unsigned char *)w->out.p);
     int r = gt_write_full(w->fd, w->out.p, w->out.n);
     if (r < 0) {
         return r;
@@ -103,8 +105,8 @@ static int read_part(struct rewrite *w, const struct log_block *b, struct gt_buf
     gt_buf_reset(raw);
     char *p = gt_buf_reserve(raw, n);
     if (pread(w->old->fd, p, n, (off_t)b->at - LOG_HEAD_BYTES) != (ssize_t)n ||
-        !log_head_decode((unsigned char *)p, ret) || ret->len != b->len || ret->pos != b->pos ||
-        log_crc(p + LOG_HEAD_BYTES, b->len) != ret->crc) {
+        !log_head_decode((unsigned char *)p, w->s->salt, ret) || ret->len != b->len ||
+        ret->pos != b->pos || log_crc(p + LOG_HEAD_BYTES, b->len) != ret->crc) {
         return -EBADMSG;
     }
     raw->n = n;
@@ -119,6 +121,13 @@ static int write_blocks(struct rewrite *w)
     w->blocks = gt_new_array(struct merged, w->n_parts + 1);
     for (size_t i = 0; i < w->n_parts && r == 0; i++) {
         r = read_part(w, &w->parts[i].b, &raw, &h);
+        if (r == -EBADMSG) { /* nobody can read it: it is left behind */
+            gt_error("log segment '%s/%016" PRIx64 ".log': the block at byte %u is damaged, its "
+                     "events are lost",
+                     w->s->dir, w->old->id, w->parts[i].b.at - LOG_HEAD_BYTES);
+            r = 0;
+            continue;
+        }
         if (r < 0) {
             return r;
         }
@@ -174,7 +183,7 @@ static void replace(struct rewrite *w, struct log_segment *seg, struct log_strea
     struct log_stream writing = *st; /* its end is not moved by blocks in its middle */
     for (size_t i = 0; i < n; i++) {
         if (wanted[i]) {
-            index_add_block(w->s, seg, &m[i].h, m[i].at);
+            index_add_block(w->s, seg, &m[i].h, m[i].at, LOG_WHOLE);
         }
     }
     st->spool = writing.spool;

@@ -1,7 +1,10 @@
 #include "store/logs/cursor.h"
 
+#include "lib/base/log.h"
+
 #include <endian.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <unistd.h>
 
 void cursor_init(struct log_cursor *c, struct log_store *s, const struct log_block *b,
@@ -49,6 +52,38 @@ static int corrupt(struct log_cursor *c, struct gt_err *err)
 {
     return gt_err_set(err, GT_ERR_CORRUPT, "a block of log stream '" GT_STR_FMT "' is damaged",
                       GT_STR_ARG(c->name));
+}
+
+/* Whether the payload is what was written: looked at once for each block that was not written by
+ * this process. */
+static bool is_whole(struct log_cursor *c)
+{
+    if (c->b.state != LOG_UNCHECKED) {
+        return c->b.state == LOG_WHOLE;
+    }
+    struct log_store *s = c->store;
+    unsigned char head[LOG_HEAD_BYTES];
+    struct log_head h;
+    gt_auto_free char *p = gt_malloc((size_t)c->b.len + 1);
+    bool ok = pread(c->b.segment->fd, head, sizeof(head), (off_t)c->b.at - LOG_HEAD_BYTES) ==
+                  (ssize_t)sizeof(head) &&
+              log_head_decode(head, s->salt, &h) && h.len == c->b.len &&
+              pread(c->b.segment->fd, p, h.len, (off_t)c->b.at) == (ssize_t)h.len &&
+              log_crc(p, h.len) == h.crc;
+    c->b.state = ok ? LOG_WHOLE : LOG_DAMAGED;
+    pthread_mutex_lock(&s->lock);
+    struct log_stream *st = index_by_id(s, c->stream);
+    size_t i = st ? index_beyond(st, c->b.pos) : 0;
+    if (i > 0 && st->blocks[i - 1].pos == c->b.pos) {
+        st->blocks[i - 1].state = c->b.state;
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (!ok) {
+        gt_error("log segment '%s/%016" PRIx64 ".log': the block at byte %u is damaged, events of "
+                 "stream '" GT_STR_FMT "' are lost",
+                 s->dir, c->b.segment->id, c->b.at - LOG_HEAD_BYTES, GT_STR_ARG(c->name));
+    }
+    return ok;
 }
 
 /* -- events -- */
@@ -129,17 +164,9 @@ static bool block_after(struct log_cursor *c, uint64_t pos, struct log_block *re
     bool found = false;
     pthread_mutex_lock(&s->lock);
     struct log_stream *st = index_by_id(s, c->stream);
-    size_t lo = 0, hi = st ? st->n_blocks : 0, end = hi;
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        if (st->blocks[mid].pos > pos) {
-            hi = mid;
-        } else {
-            lo = mid + 1;
-        }
-    }
-    if (lo < end) {
-        *ret = st->blocks[lo];
+    size_t i = st ? index_beyond(st, pos) : 0;
+    if (st && i < st->n_blocks) {
+        *ret = st->blocks[i];
         ret->segment->refs++;
         found = true;
     }
@@ -165,7 +192,7 @@ static bool end_line_now(struct log_cursor *c, unsigned source, uint64_t seen_po
 /* The rest of a line that this block does not end: in later blocks. 1: complete, 0: held. */
 static int follow(struct log_cursor *c, unsigned source)
 {
-    uint64_t pos = c->b.pos;
+    uint64_t pos = c->b.pos, end = pos + c->b.len;
     int64_t ingested = c->b.ingested;
     for (;;) {
         struct log_cursor next;
@@ -174,14 +201,17 @@ static int follow(struct log_cursor *c, unsigned source)
             bool old = c->now - ingested >= LOG_LINE_WAIT_MS;
             return old && end_line_now(c, source, pos) ? 1 : 0;
         }
-        int r = 0;
-        if (b.kind == LOG_FRAMES) {
+        /* What lay between them was damaged: the rest of the line is not to be had. */
+        int r = b.pos != end;
+        if (r == 0 && b.kind == LOG_FRAMES) {
             cursor_init(&next, c->store, &b, c->stream, c->name, c->now, c->window_size);
-            r = b.mid & (1U << source) ? gather(&next, 0, source, &c->line) : 1;
+            bool on = (b.mid & (1U << source)) && is_whole(&next);
+            r = on ? gather(&next, 0, source, &c->line) : 1;
             ingested = b.ingested;
             cursor_fini(&next);
         }
         pos = b.pos;
+        end = b.pos + b.len;
         pthread_mutex_lock(&c->store->lock);
         segment_unref(b.segment);
         pthread_mutex_unlock(&c->store->lock);
@@ -279,7 +309,7 @@ static int next_line(struct log_cursor *c, struct gt_err *err)
 
 int cursor_next(struct log_cursor *c, struct gt_err *err)
 {
-    if (c->held) {
+    if (c->held || !is_whole(c)) {
         return 0;
     }
     return c->b.kind == LOG_FRAMES ? next_line(c, err) : next_event(c, err);

@@ -24,6 +24,22 @@ static void die(const char *what, int e)
     abort();
 }
 
+/* Every block says where its batch begins. */
+static void mark_batch(const struct log_store *s, struct gt_list *batch, uint64_t start)
+{
+    gt_list_for_each (it, tmp, batch) {
+        struct log_write *w = gt_list_entry(it, struct log_write, link);
+        for (size_t i = 0; i < w->bytes.n;) {
+            unsigned char *head = (unsigned char *)w->bytes.p + i;
+            struct log_head h;
+            GT_ASSERT(log_head_decode(head, s->salt, &h));
+            h.batch = (uint32_t)start;
+            log_head_encode(&h, s->salt, head);
+            i += LOG_HEAD_BYTES + h.len;
+        }
+    }
+}
+
 static int write_batch(struct log_segment *seg, struct gt_list *batch, uint64_t *at)
 {
     if (GT_FAIL("logs-write")) {
@@ -51,9 +67,18 @@ static void publish(struct log_store *s, struct log_segment *seg, const struct l
 {
     for (size_t i = 0; i < w->bytes.n;) {
         struct log_head h;
-        GT_ASSERT(log_head_decode((const unsigned char *)w->bytes.p + i, &h));
-        index_add_block(s, seg, &h, (uint32_t)(at + i + LOG_HEAD_BYTES));
+        GT_ASSERT(log_head_decode((const unsigned char *)w->bytes.p + i, s->salt, &h));
+        index_add_block(s, seg, &h, (uint32_t)(at + i + LOG_HEAD_BYTES), LOG_WHOLE);
         i += LOG_HEAD_BYTES + h.len;
+    }
+}
+
+/* Under the lock. */
+static void roll(struct log_store *s)
+{
+    struct gt_err err = GT_ERR_INIT;
+    if (segment_new(s, &err) < 0) {
+        gt_warn("%s; going on with a longer one", err.msg);
     }
 }
 
@@ -61,6 +86,7 @@ static void flush(struct log_store *s, struct gt_list *batch)
 {
     struct log_segment *seg = s->active; /* only this thread changes it */
     uint64_t start = seg->size, at = start;
+    mark_batch(s, batch, start);
     int r = write_batch(seg, batch, &at);
     if (r < 0 && ftruncate(seg->fd, (off_t)start) < 0) {
         die("take back a write", errno);
@@ -82,10 +108,7 @@ static void flush(struct log_store *s, struct gt_list *batch)
     }
     pthread_cond_broadcast(&s->wake_writers);
     if (seg->size >= s->segment_bytes) {
-        struct gt_err err = GT_ERR_INIT;
-        if (segment_new(s, &err) < 0) {
-            gt_warn("%s; going on with a longer one", err.msg);
-        }
+        roll(s);
     }
     pthread_mutex_unlock(&s->lock);
 }
@@ -95,6 +118,11 @@ static void *run(void *arg)
     struct log_store *s = arg;
     pthread_mutex_lock(&s->lock);
     while (!s->stop || !gt_list_empty(&s->queue)) {
+        if (s->roll) {
+            roll(s);
+            s->roll = false;
+            pthread_cond_broadcast(&s->wake_writers);
+        }
         if (gt_list_empty(&s->queue)) {
             pthread_cond_wait(&s->wake_flusher, &s->lock);
             continue;

@@ -47,8 +47,22 @@ struct log_stream *index_by_id(struct log_store *s, uint64_t id)
     return gt_table_get(&s->streams, id_key(&id));
 }
 
+size_t index_beyond(const struct log_stream *st, uint64_t pos)
+{
+    size_t lo = 0, hi = st->n_blocks;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        if (st->blocks[mid].pos > pos) {
+            hi = mid;
+        } else {
+            lo = mid + 1;
+        }
+    }
+    return lo;
+}
+
 void index_add_block(struct log_store *s, struct log_segment *seg, const struct log_head *h,
-                     uint32_t payload_at)
+                     uint32_t payload_at, enum log_block_state state)
 {
     struct log_stream *st = index_by_id(s, h->stream);
     if (st == NULL) {
@@ -68,7 +82,8 @@ void index_add_block(struct log_store *s, struct log_segment *seg, const struct 
                                                     .at = payload_at,
                                                     .len = h->len,
                                                     .kind = h->kind,
-                                                    .mid = h->mid};
+                                                    .mid = h->mid,
+                                                    .state = (uint8_t)state};
     st->first = st->first == 0 ? h->min : GT_MIN(st->first, h->min);
     st->last = GT_MAX(st->last, h->max);
     st->ingested = GT_MAX(st->ingested, h->ingested);

@@ -24,6 +24,8 @@ struct log_segment {
     bool merged; /* was written anew in this process's life */
 };
 
+enum log_block_state { LOG_UNCHECKED, LOG_WHOLE, LOG_DAMAGED }; /* of the payload */
+
 struct log_block { /* an index entry */
     struct log_segment *segment;
     uint64_t pos; /* of its first payload byte in the stream */
@@ -31,6 +33,7 @@ struct log_block { /* an index entry */
     uint32_t at; /* of the payload in the segment */
     uint32_t len;
     uint8_t kind, mid;
+    uint8_t state; /* enum log_block_state */
 };
 
 struct log_stream {
@@ -77,7 +80,9 @@ struct log_store {
     struct log_segment *active;
     uint64_t segment_bytes; /* when a segment is full */
     struct gt_list queue;
+    bool roll; /* the flusher shall begin a new segment */
     bool stop;
+    uint32_t salt;
     pthread_t flusher;
 };
 
@@ -95,7 +100,9 @@ struct log_stream *index_find(struct log_store *s, struct gt_str group, struct g
 struct log_stream *index_by_id(struct log_store *s, uint64_t id);
 void index_remove(struct log_store *s, struct log_stream *st);
 void index_add_block(struct log_store *s, struct log_segment *seg, const struct log_head *h,
-                     uint32_t payload_at);
+                     uint32_t payload_at, enum log_block_state state);
+/* The first block whose position is beyond pos; n_blocks: none. */
+size_t index_beyond(const struct log_stream *st, uint64_t pos);
 void index_drop_blocks(struct log_store *s, struct log_stream *st, size_t from, size_t n);
 void index_free(struct log_store *s);
 

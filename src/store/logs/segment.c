@@ -3,8 +3,9 @@
  * serves every writer. "%016llx.log", counting up; the newest is appended to until it is full.
  *
  * Recovery walks from header to header. In the newest segment payloads are checked too, and the
- * file is cut at the first block that is not whole: a batch that was never acknowledged. Damage
- * anywhere else is not repaired: what can be read stays, and it is logged.
+ * file is cut at the first block that is not whole, when no block behind it is of a later batch:
+ * that batch was never acknowledged. Any other damage costs the blocks that it hit: they are
+ * skipped, and it is logged. Payloads of older segments are checked when they are first read.
  */
 #include "lib/base/file.h"
 #include "lib/base/log.h"
@@ -102,22 +103,71 @@ static bool payload_ok(int fd, const struct log_head *h, uint64_t at, struct gt_
     return got == (ssize_t)h->len && log_crc(p, h->len) == h->crc;
 }
 
+struct scan {
+    struct log_store *s;
+    struct log_segment *seg;
+    uint64_t size;
+    bool newest;
+    struct gt_buf buf;
+};
+
+/* The header of the block at `at`; of the newest segment the payload is looked at too. */
+static bool block_at(struct scan *c, uint64_t at, struct log_head *ret)
+{
+    unsigned char raw[LOG_HEAD_BYTES];
+    return at + LOG_HEAD_BYTES <= c->size &&
+           pread(c->seg->fd, raw, sizeof(raw), (off_t)at) == (ssize_t)sizeof(raw) &&
+           log_head_decode(raw, c->s->salt, ret) && at + LOG_HEAD_BYTES + ret->len <= c->size &&
+           (!c->newest || payload_ok(c->seg->fd, ret, at + LOG_HEAD_BYTES, &c->buf));
+}
+
+/* The next good block behind the damage at `bad` that was written after what is damaged was synced;
+ * the segment's size when there is none. */
+static uint64_t block_behind(struct scan *c, uint64_t bad)
+{
+    enum { WINDOW = 1 << 20 };
+    gt_auto_free char *p = gt_malloc(WINDOW);
+    for (uint64_t at = bad + 1; at < c->size;) {
+        ssize_t got = pread(c->seg->fd, p, WINDOW, (off_t)at);
+        if (got < (ssize_t)LOG_HEAD_BYTES) {
+            break;
+        }
+        size_t n = (size_t)got, i = 0;
+        while ((i = log_head_search(p, n, i)) < n) {
+            struct log_head h;
+            if (block_at(c, at + i, &h) && (!c->newest || h.batch > bad)) {
+                return at + i;
+            }
+            i++;
+        }
+        at += n - 3; /* a header may begin in the last bytes */
+    }
+    return c->size;
+}
+
 /* Fills the index from one segment; returns where the readable part ends. */
 static uint64_t scan(struct log_store *s, struct log_segment *seg, uint64_t size, bool newest)
 {
-    gt_auto_buf struct gt_buf buf = GT_BUF_INIT(16 * 1024 * 1024);
+    struct scan c = {s, seg, size, newest, GT_BUF_INIT(16 * 1024 * 1024)};
     uint64_t at = 0;
-    while (at + LOG_HEAD_BYTES <= size) {
-        unsigned char raw[LOG_HEAD_BYTES];
+    while (at < size) {
         struct log_head h;
-        if (pread(seg->fd, raw, sizeof(raw), (off_t)at) != (ssize_t)sizeof(raw) ||
-            !log_head_decode(raw, &h) || at + LOG_HEAD_BYTES + h.len > size ||
-            (newest && !payload_ok(seg->fd, &h, at + LOG_HEAD_BYTES, &buf))) {
+        if (block_at(&c, at, &h)) {
+            index_add_block(s, seg, &h, (uint32_t)(at + LOG_HEAD_BYTES),
+                            newest ? LOG_WHOLE : LOG_UNCHECKED);
+            at += LOG_HEAD_BYTES + h.len;
+            continue;
+        }
+        uint64_t next = block_behind(&c, at);
+        if (next == size && newest) {
             break;
         }
-        index_add_block(s, seg, &h, (uint32_t)(at + LOG_HEAD_BYTES));
-        at += LOG_HEAD_BYTES + h.len;
+        gt_error("log segment '%s/%016" PRIx64 ".log' is damaged: the events in %llu bytes at byte "
+                 "%llu are lost",
+                 s->dir, seg->id, (unsigned long long)(next - at), (unsigned long long)at);
+        at = next;
     }
+    gt_buf_fini(&c.buf);
     return at;
 }
 
@@ -133,11 +183,6 @@ static int open_segment(struct log_store *s, struct log_segment *seg, bool newes
     }
     seg->size = scan(s, seg, (uint64_t)st.st_size, newest);
     if (seg->size == (uint64_t)st.st_size) {
-        return 0;
-    }
-    if (!newest) {
-        gt_error("log segment '%s/%s' is damaged at byte %llu: what follows cannot be read", s->dir,
-                 name, (unsigned long long)seg->size);
         return 0;
     }
     gt_info("log segment '%s/%s': cut off %llu bytes that were never acknowledged", s->dir, name,

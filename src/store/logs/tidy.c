@@ -5,6 +5,7 @@
 enum {
     SMALL_BLOCK = 16 * 1024, /* a segment whose blocks are smaller on average is merged */
     AT_ONCE = 16,            /* segments written anew in one call */
+    CLOSE_FROM = 1 << 20,
 };
 
 void log_expire(struct log_store *s, struct gt_str group, int64_t before)
@@ -55,10 +56,24 @@ static struct log_segment *find_wasteful(const struct log_store *s)
     return NULL;
 }
 
+/* The newest segment is written to and cannot be written anew. When most of it is dead, it is
+ * closed, so that its space comes back too. */
+static void close_wasteful(struct log_store *s)
+{
+    if (s->active->size > CLOSE_FROM && s->active->live * 2 < s->active->size) {
+        s->roll = true;
+        pthread_cond_signal(&s->wake_flusher);
+        while (s->roll) {
+            pthread_cond_wait(&s->wake_writers, &s->lock);
+        }
+    }
+}
+
 /* Only one thread tidies, and only it takes segments away: `seg` stays while the lock is open. */
 void log_store_tidy(struct log_store *s)
 {
     pthread_mutex_lock(&s->lock);
+    close_wasteful(s);
     drop_empty(s);
     for (int i = 0; i < AT_ONCE; i++) {
         struct gt_err err = GT_ERR_INIT;

@@ -16,17 +16,21 @@ GT_TEST(a_header_survives_and_damage_shows)
                          .spool = 12,
                          .want = 13,
                          .kind = LOG_FRAMES,
-                         .mid = 2};
+                         .mid = 2,
+                         .batch = 14};
     unsigned char raw[LOG_HEAD_BYTES];
-    log_head_encode(&h, raw);
+    log_head_encode(&h, 7, raw);
     struct log_head got;
-    assert_true(log_head_decode(raw, &got));
+    assert_true(log_head_decode(raw, 7, &got));
+    assert_false(log_head_decode(raw, 8, &got));
+    assert_true(log_head_decode(raw, 7, &got));
     assert_int_equal(got.pos, 8);
+    assert_int_equal(got.batch, 14);
     assert_int_equal(got.want, 13);
     assert_int_equal(got.mid, 2);
     for (size_t i = 0; i < sizeof(raw); i++) {
         raw[i] ^= 1;
-        assert_false(log_head_decode(raw, &got));
+        assert_false(log_head_decode(raw, 7, &got));
         raw[i] ^= 1;
     }
 }

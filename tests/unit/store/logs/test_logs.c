@@ -197,6 +197,11 @@ GT_TEST(an_unfinished_line_waits_and_then_ends)
     assert_string_equal(texts(all(), NULL), "first|who?|me|cut by a re|start");
 }
 
+static size_t blocks_of(struct gt_str stream)
+{
+    return index_find(store, GROUP, stream)->n_blocks;
+}
+
 static void newest_segment(char path[static 200])
 {
     snprintf(path, 200, "%s/%016x.log", dir, 1);
@@ -218,6 +223,144 @@ GT_TEST(a_torn_tail_is_cut)
         assert_string_equal(texts(all(), NULL), "kept");
     }
     put(STREAM, 102, "after");
+    reopen();
+    assert_string_equal(texts(all(), NULL), "kept|after");
+}
+
+/* Turns over one byte of the segment. */
+static void damage(int segment, off_t at)
+{
+    char path[200], c;
+    snprintf(path, sizeof(path), "%s/%016x.log", dir, segment);
+    gt_auto_close int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(pread(fd, &c, 1, at), 1);
+    c = (char)~c;
+    assert_int_equal(pwrite(fd, &c, 1, at), 1);
+}
+
+static off_t active_size(void)
+{
+    return (off_t)store->active->size;
+}
+
+/* What was acknowledged after the damaged block is not taken for a torn tail. */
+GT_TEST(damage_in_the_newest_segment_costs_one_block)
+{
+    static const int where[] = {0, 30, LOG_HEAD_BYTES + 2}; /* magic, header, payload */
+    for (size_t i = 0; i < GT_ARRAY_LEN(where); i++) {
+        put(STREAM, 100, "a");
+        off_t b = active_size();
+        put(STREAM, 101, "b");
+        put(STREAM, 102, "c");
+        put(STREAM, 103, "d");
+        off_t size = active_size();
+        log_store_close(store);
+        store = NULL;
+        damage(1, b + where[i]);
+        reopen();
+        assert_string_equal(texts(all(), NULL), "a|c|d");
+        assert_int_equal(active_size(), size);
+        put(STREAM, 104, "e");
+        reopen();
+        assert_string_equal(texts(all(), NULL), "a|c|d|e");
+        tear_down(NULL);
+        set_up(NULL);
+    }
+}
+
+/* Several blocks of one batch, the first of which did not reach the disk: none was acknowledged. */
+GT_TEST(a_torn_batch_is_cut_as_a_whole)
+{
+    put(STREAM, 100, "kept");
+    off_t size = active_size();
+    gt_auto_buf struct gt_buf b = GT_BUF_INIT(2 << 20);
+    for (int i = 0; i < 3; i++) {
+        gt_auto_free char *text = gt_calloc(1, 200001);
+        memset(text, 'a' + i, 200000);
+        text[0] = '\n';
+        put_frame(&b, 200, 1, text);
+    }
+    frames(0, &b, 1000);
+    assert_true(blocks_of(STREAM) == 4);
+    log_store_close(store);
+    store = NULL;
+    damage(1, size + 1000);
+    reopen();
+    assert_string_equal(texts(all(), NULL), "kept");
+    assert_int_equal(active_size(), size);
+}
+
+GT_TEST(damage_in_an_old_segment_costs_one_block)
+{
+    static const int where[] = {0, 30, LOG_HEAD_BYTES + LOG_EVENT_HEAD};
+    for (size_t i = 0; i < GT_ARRAY_LEN(where); i++) {
+        put(STREAM, 100, "a");
+        off_t b = active_size();
+        put(STREAM, 101, "b");
+        put(STREAM, 102, "c");
+        store->segment_bytes = 1;
+        put(STREAM, 103, "d");
+        log_store_close(store);
+        store = NULL;
+        damage(1, b + where[i]);
+        reopen();
+        put(STREAM, 104, "e");
+        struct gt_str one = STREAM;
+        struct log_query q = all();
+        q.streams = &one;
+        q.n_streams = 1;
+        assert_string_equal(texts(q, NULL), "a|c|d|e");
+        q.backward = true;
+        assert_string_equal(texts(q, NULL), "a|c|d|e");
+        log_store_tidy(store);
+        assert_string_equal(texts(q, NULL), "a|c|d|e");
+        reopen();
+        assert_string_equal(texts(q, NULL), "a|c|d|e");
+        tear_down(NULL);
+        set_up(NULL);
+    }
+}
+
+/* Output that looks like a block is never taken for one. */
+GT_TEST(a_forged_block_is_no_block)
+{
+    struct log_head h = {
+        .len = 0, .stream = 1, .pos = 5000, .min = 1, .max = 1, .kind = LOG_EVENTS, .batch = 200};
+    unsigned char head[LOG_HEAD_BYTES];
+    log_head_encode(&h, 0, head);
+    struct gt_err err = GT_ERR_INIT;
+    struct log_event_in e = {100, gt_str_n((char *)head, sizeof(head))};
+    put(STREAM, 99, "first");
+    off_t at = active_size();
+    gt_assert_ok(log_append_events(store, GROUP, STREAM, &e, 1, 5000, &err), err);
+    put(STREAM, 101, "last");
+    log_store_close(store);
+    store = NULL;
+    damage(1, at);
+    reopen();
+    assert_string_equal(texts(all(), NULL), "first|last");
+    assert_int_equal(blocks_of(STREAM), 2);
+}
+
+GT_TEST(what_is_deleted_gives_back_the_newest_segment_too)
+{
+    gt_auto_free char *text = gt_calloc(1, 200001);
+    memset(text, 'x', 200000);
+    struct gt_err err = GT_ERR_INIT;
+    gt_assert_ok(log_stream_create(store, GT_STR_LIT("g2"), STREAM, 1, NULL, &err), err);
+    struct log_event_in e = {100, gt_str(text)};
+    for (int i = 0; i < 10; i++) {
+        gt_assert_ok(log_append_events(store, GT_STR_LIT("g2"), STREAM, &e, 1, 5000, &err), err);
+    }
+    put(STREAM, 100, "kept");
+    gt_assert_ok(log_group_drop(store, GT_STR_LIT("g2"), &err), err);
+    log_store_tidy(store);
+    uint64_t sum = 0;
+    for (size_t i = 0; i < store->n_segments; i++) {
+        sum += store->segments[i]->size;
+    }
+    assert_true(sum < 1000);
+    put(STREAM, 101, "after");
     reopen();
     assert_string_equal(texts(all(), NULL), "kept|after");
 }
@@ -266,11 +409,6 @@ GT_TEST(streams_are_listed_and_go)
     reopen();
     assert_string_equal(texts(all(), NULL), "");
     assert_int_equal(log_group_bytes(store, GROUP), 0);
-}
-
-static size_t blocks_of(struct gt_str stream)
-{
-    return index_find(store, GROUP, stream)->n_blocks;
 }
 
 GT_TEST(small_blocks_are_merged)
@@ -349,6 +487,11 @@ int main(void)
         CASE(a_spool_is_taken_once),
         CASE(an_unfinished_line_waits_and_then_ends),
         CASE(a_torn_tail_is_cut),
+        CASE(damage_in_the_newest_segment_costs_one_block),
+        CASE(a_torn_batch_is_cut_as_a_whole),
+        CASE(damage_in_an_old_segment_costs_one_block),
+        CASE(a_forged_block_is_no_block),
+        CASE(what_is_deleted_gives_back_the_newest_segment_too),
         CASE(a_full_disk_is_an_answer),
         CASE(streams_are_listed_and_go),
         CASE(small_blocks_are_merged),
