@@ -105,6 +105,115 @@ def test_tags(logs, group):
     assert logs.list_tags_log_group(logGroupName=group)['tags'] == {'b': '3'}
 
 
+def call(server, operation, **body):
+    """A request with members that Debian's boto3 does not know. (status, answer)"""
+    status, _, answer = server.post(json.dumps(body).encode(), service='logs',
+                                    target='Logs_20140328.' + operation)
+    return status, json.loads(answer or b'{}')
+
+
+def test_identifiers_and_classes_of_newer_clients(server, logs, group):
+    arn = f'arn:aws:logs:us-east-1:000000000000:log-group:{group}'
+    logs.create_log_stream(logGroupName=group, logStreamName='s')
+    put(logs, group, 's', 'hello')
+    for who in (group, arn):
+        for operation, more, items in (('GetLogEvents', {'logStreamName': 's'}, 'events'),
+                                       ('FilterLogEvents', {}, 'events'),
+                                       ('DescribeLogStreams', {}, 'logStreams')):
+            status, r = call(server, operation, logGroupIdentifier=who, **more)
+            assert status == 200 and len(r[items]) == 1, r
+    for operation in ('FilterLogEvents', 'DescribeLogStreams'):
+        assert call(server, operation)[1]['__type'] == 'InvalidParameterException'
+        status, r = call(server, operation, logGroupIdentifier=group, logGroupName=group)
+        assert status == 400
+        status, r = call(server, operation, logGroupIdentifier=arn.replace('us-east-1', 'eu-west-1'))
+        assert r['__type'] == 'ResourceNotFoundException'
+    status, r = call(server, 'DescribeLogGroups', logGroupIdentifiers=[arn])
+    assert [g['logGroupName'] for g in r['logGroups']] == [group]
+    assert r['logGroups'][0]['logGroupClass'] == 'STANDARD'
+    assert r['logGroups'][0]['logGroupArn'] == arn
+    assert call(server, 'DescribeLogGroups', logGroupClass='INFREQUENT_ACCESS')[1]['logGroups'] == []
+    status, r = call(server, 'CreateLogGroup', logGroupName='ia', logGroupClass='INFREQUENT_ACCESS')
+    assert status == 400 and r['__type'] == 'InvalidParameterException'
+    status, r = call(server, 'CreateLogGroup', logGroupName='p', deletionProtectionEnabled=True)
+    assert status == 400
+    # What no model knows is ignored.
+    status, r = call(server, 'FilterLogEvents', logGroupName=group, someThingNew={'a': 1})
+    assert status == 200
+
+
+def test_errors_say_what_aws_says(logs, group):
+    logs.create_log_stream(logGroupName=group, logStreamName='s')
+
+    def refused(name, operation, message, **more):
+        with pytest.raises(ClientError) as e:
+            getattr(logs, operation)(**more)
+        error = e.value.response['Error']
+        assert (error['Code'], error['Message']) == (name, message)
+
+    no_group = 'The specified log group does not exist.'
+    no_stream = 'The specified log stream does not exist.'
+    missing, event = 'ResourceNotFoundException', [{'timestamp': now(), 'message': 'x'}]
+    refused('ResourceAlreadyExistsException', 'create_log_group',
+            'The specified log group already exists', logGroupName=group)
+    refused('ResourceAlreadyExistsException', 'create_log_stream',
+            'The specified log stream already exists', logGroupName=group, logStreamName='s')
+    for operation in ('delete_log_group', 'describe_log_streams', 'filter_log_events',
+                      'delete_retention_policy'):
+        refused(missing, operation, no_group, logGroupName='nope')
+    for operation in ('create_log_stream', 'delete_log_stream', 'get_log_events'):
+        refused(missing, operation, no_group, logGroupName='nope', logStreamName='s')
+    for operation in ('delete_log_stream', 'get_log_events'):
+        refused(missing, operation, no_stream, logGroupName=group, logStreamName='nope')
+    refused(missing, 'put_log_events', no_group, logGroupName='nope', logStreamName='s',
+            logEvents=event)
+    refused(missing, 'put_log_events', no_stream, logGroupName=group, logStreamName='nope',
+            logEvents=event)
+    refused('InvalidParameterException', 'put_retention_policy',
+            'Invalid retention value. Valid values are: [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, '
+            '365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653]',
+            logGroupName='nope', retentionInDays=8)
+    refused('InvalidParameterException', 'put_log_events',
+            'Log events in a single PutLogEvents request must be in chronological order.',
+            logGroupName=group, logStreamName='s', logEvents=[
+                {'timestamp': now(), 'message': 'b'}, {'timestamp': now() - 10, 'message': 'a'}])
+    refused('InvalidParameterException', 'get_log_events', 'The specified nextToken is invalid.',
+            logGroupName=group, logStreamName='s', nextToken='f/12')
+
+
+def test_what_is_past_its_retention_is_gone(logs, group):
+    day = 24 * 3600 * 1000
+    logs.create_log_stream(logGroupName=group, logStreamName='s')
+    put(logs, group, 's', 'old', at=now() - 4 * day)
+    put(logs, group, 's', 'new')
+    s = logs.describe_log_streams(logGroupName=group)['logStreams'][0]
+    assert s['firstEventTimestamp'] < now() - 3 * day
+    logs.put_retention_policy(logGroupName=group, retentionInDays=3)
+    got = logs.get_log_events(logGroupName=group, logStreamName='s', startFromHead=True)['events']
+    assert [e['message'] for e in got] == ['new']
+    got = logs.filter_log_events(logGroupName=group)['events']
+    assert [e['message'] for e in got] == ['new']
+    s = logs.describe_log_streams(logGroupName=group)['logStreams'][0]
+    assert s['firstEventTimestamp'] > now() - 3 * day - 10000
+    r = put(logs, group, 's', 'too late', at=now() - 4 * day)
+    assert r['rejectedLogEventsInfo'] == {'expiredLogEventEndIndex': 1}
+
+
+def test_a_batch_of_the_greatest_size(logs, group):
+    logs.create_log_stream(logGroupName=group, logStreamName='s')
+    t = now()
+    r = logs.put_log_events(logGroupName=group, logStreamName='s', logEvents=[
+        {'timestamp': t, 'message': f'{i:04}'} for i in range(10000)], sequenceToken='ignored')
+    assert r['nextSequenceToken'] and 'rejectedLogEventsInfo' not in r
+    got = logs.get_log_events(logGroupName=group, logStreamName='s', startFromHead=True)['events']
+    assert [e['message'] for e in got] == [f'{i:04}' for i in range(10000)]
+    with pytest.raises(ClientError):
+        logs.put_log_events(logGroupName=group, logStreamName='s', logEvents=[
+            {'timestamp': t, 'message': 'x'}] * 10001)
+    logs.put_log_events(logGroupName=group, logStreamName='s', logEvents=[
+        {'timestamp': t + 1, 'message': 'x' * (262144 - 26)}] * 4)
+
+
 def test_streams(logs, group):
     for i in range(55):
         logs.create_log_stream(logGroupName=group, logStreamName=f's/{i:02}')
@@ -211,6 +320,9 @@ def test_filter(logs, group):
     assert numbers(logStreamNames=['db']) == list(range(2, 30, 3))
     assert numbers(logStreamNamePrefix='web/') == [i for i in range(30) if i % 3 < 2]
     assert numbers(startTime=t + 10, endTime=t + 12) == [10, 11, 12]
+    assert numbers(filterPattern='?ERROR ?"number 7"') == [0, 5, 7, 10, 15, 20, 25]
+    twice = logs.filter_log_events(logGroupName=group, logStreamNames=['db', 'db'])['events']
+    assert len(twice) == 10
     ids = [e['eventId'] for e in logs.filter_log_events(logGroupName=group)['events']]
     assert len(set(ids)) == 30
     for bad in ('{ $.a = 1 }', '[a, b]', '"open'):
@@ -253,6 +365,29 @@ def test_aws_logs_tail_follow(server, logs, group):
         tail.wait()
         reader.join()
     assert sum('before' in l for l in lines) == 1
+
+
+def test_aws_logs_tail_has_its_options(server, logs, group):
+    for s in ('web/1', 'db'):
+        logs.create_log_stream(logGroupName=group, logStreamName=s)
+    put(logs, group, 'web/1', 'ERROR {"a": 1}', 'INFO fine')
+    put(logs, group, 'db', 'INFO of the db')
+    put(logs, group, 'db', 'an hour ago', at=now() - 3600 * 1000)
+
+    def tail(*options):
+        r = subprocess.run(['/usr/bin/aws', '--endpoint-url', server.endpoint, 'logs', 'tail', group,
+                            *options], env=server.env(), capture_output=True, text=True, timeout=60)
+        assert r.returncode == 0, r.stderr
+        return r.stdout.splitlines()
+
+    detailed = tail('--since', '5m')
+    assert len(detailed) == 3 and any(' web/1 ERROR' in l for l in detailed)
+    assert len(tail('--since', '2h')) == 4
+    assert all(l.split(' ', 1)[0].count(':') == 2 for l in tail('--since', '5m', '--format', 'short'))
+    assert any('"a": 1' in l for l in tail('--since', '5m', '--format', 'json'))
+    assert [l.split()[-1] for l in tail('--filter-pattern', 'INFO -db')] == ['fine']
+    assert len(tail('--log-stream-names', 'db')) == 1
+    assert len(tail('--log-stream-name-prefix', 'web/')) == 2
 
 
 def test_acknowledged_lines_survive_kill_9():

@@ -57,6 +57,8 @@ int log_stream_create(struct log_store *s, struct gt_str group, struct gt_str na
 /* GT_ERR_NOT_FOUND; the events go with it. */
 int log_stream_delete(struct log_store *s, struct gt_str group, struct gt_str name,
                       struct gt_err *err);
+/* Its id; 0: there is none. */
+uint64_t log_stream_find(struct log_store *s, struct gt_str group, struct gt_str name);
 /* All streams of a group; none is success. */
 int log_group_drop(struct log_store *s, struct gt_str group, struct gt_err *err);
 /* Bytes of events kept for a group, as written. */

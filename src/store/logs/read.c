@@ -89,9 +89,13 @@ static int collect(struct sweep *w, struct gt_err *err)
     pthread_mutex_lock(&s->lock);
     for (size_t i = 0; i < q->n_streams && r == 0; i++) {
         struct log_stream *st = index_find(s, q->group, q->streams[i]);
-        if (st) {
+        bool again = false; /* it is named twice */
+        for (size_t k = 0; k < i; k++) {
+            again |= gt_str_eq(q->streams[k], q->streams[i]);
+        }
+        if (st && !again) {
             add_stream(w, st);
-        } else {
+        } else if (!st) {
             r = gt_err_set(err, GT_ERR_NOT_FOUND, "The specified log stream does not exist.");
         }
     }

@@ -43,6 +43,15 @@ int log_stream_delete(struct log_store *s, struct gt_str group, struct gt_str na
     return r;
 }
 
+uint64_t log_stream_find(struct log_store *s, struct gt_str group, struct gt_str name)
+{
+    pthread_mutex_lock(&s->lock);
+    const struct log_stream *st = index_find(s, group, name);
+    uint64_t id = st ? st->id : 0;
+    pthread_mutex_unlock(&s->lock);
+    return id;
+}
+
 int log_group_drop(struct log_store *s, struct gt_str group, struct gt_err *err)
 {
     pthread_mutex_lock(&s->catalogue);

@@ -72,6 +72,14 @@ int logs_create_log_group(struct tx *tx, const struct logs_create_log_group_in *
         return gt_err_set(err, GT_ERR_INVALID,
                           "kmsKeyId is not supported: there is no KMS to encrypt with.");
     }
+    if (in->log_group_class.p && !gt_str_is(in->log_group_class, LOGS_LOG_GROUP_CLASS_STANDARD)) {
+        return gt_err_set(err, GT_ERR_INVALID,
+                          "logGroupClass " GT_STR_FMT " is not supported: STANDARD is.",
+                          GT_STR_ARG(in->log_group_class));
+    }
+    if (in->deletion_protection_enabled) {
+        return gt_err_set(err, GT_ERR_INVALID, "deletionProtectionEnabled is not supported.");
+    }
     if (tx_exists(tx, group_key(tx, in->log_group_name))) {
         return gt_err_set(err, GT_ERR_EXISTS, "The specified log group already exists");
     }
@@ -93,17 +101,15 @@ int logs_put_retention_policy(struct tx *tx, const struct logs_put_retention_pol
     for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++) {
         ok = ok || in->retention_in_days == allowed[i];
     }
+    if (!ok) {
+        return gt_err_set(err, GT_ERR_INVALID,
+                          "Invalid retention value. Valid values are: [1, 3, 5, 7, 14, 30, 60, 90, "
+                          "120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, "
+                          "3653]");
+    }
     struct rec_logs_group *g = group_get(tx, in->log_group_name, err);
     if (!g) {
         return -ENOENT;
-    }
-    if (!ok) {
-        return gt_err_set(
-            err, GT_ERR_INVALID,
-            "1 validation error detected: Value '%lld' at 'retentionInDays' failed "
-            "to satisfy constraint: Member must be one of the periods that CloudWatch "
-            "Logs has: 1, 3, 5, 7, 14, 30, 60, 90, ... 3653",
-            (long long)in->retention_in_days);
     }
     g->retention_days = in->retention_in_days;
     put(tx, g);

@@ -46,16 +46,9 @@ static int parse_token(struct gt_arena *arena, struct gt_str token, uint64_t str
 static int find_stream(struct data_req *rq, struct gt_str group, struct gt_str name,
                        uint64_t *ret_id, struct gt_err *err)
 {
-    struct log_stream_query q = {.prefix = name, .limit = 1};
-    struct log_stream_info *v;
-    size_t n;
-    bool more;
-    log_streams(data_store(rq), group, &q, data_arena(rq), &v, &n, &more);
-    if (n == 0 || !gt_str_eq(v[0].name, name)) {
-        return gt_err_set(err, GT_ERR_NOT_FOUND, "The specified log stream does not exist.");
-    }
-    *ret_id = v[0].id;
-    return 0;
+    *ret_id = log_stream_find(data_store(rq), group, name);
+    return *ret_id ? 0
+                   : gt_err_set(err, GT_ERR_NOT_FOUND, "The specified log stream does not exist.");
 }
 
 static void show(struct gt_arena *arena, const struct log_result *res,

@@ -4,6 +4,7 @@
 #include "control/services/logs/logs.h"
 #include "lib/base/limits.h"
 #include "lib/base/table.h"
+#include "lib/wire/arn.h"
 
 #include <errno.h>
 
@@ -23,6 +24,27 @@ static bool has_text(struct gt_str in, struct gt_str what)
     return what.n == 0 || memmem(in.p, in.n, what.p, what.n) != NULL;
 }
 
+/* logGroupIdentifiers: names or ARNs; none means all. */
+static bool is_named(struct tx *tx, const struct logs_describe_log_groups_in *in,
+                     struct gt_str name)
+{
+    const struct wire_str_list *ids = &in->log_group_identifiers;
+    for (size_t i = 0; i < ids->n; i++) {
+        struct arn arn;
+        struct gt_str id = ids->v[i];
+        if (arn_parse(id, &arn)) {
+            bool here = gt_str_is(arn.service, "logs") && gt_str_is(arn.type, "log-group") &&
+                        gt_str_eq(arn.account, tx_account(tx)) &&
+                        gt_str_eq(arn.region, tx_region(tx));
+            id = here ? arn.id : (struct gt_str){0};
+        }
+        if (gt_str_eq(id, name)) {
+            return true;
+        }
+    }
+    return ids->n == 0;
+}
+
 static void show(struct tx *tx, struct describing *d, const struct rec_logs_group *g)
 {
     struct logs_log_group *to = &d->out->log_groups.v[d->out->log_groups.n];
@@ -30,6 +52,8 @@ static void show(struct tx *tx, struct describing *d, const struct rec_logs_grou
     to->log_group_name = gt_str(gt_arena_str(d->arena, g->name));
     to->arn = gt_str(gt_arena_strdup(
         d->arena, tx_arn(tx, "logs", "log-group:" GT_STR_FMT ":*", GT_STR_ARG(g->name))));
+    to->log_group_arn = gt_str_n(to->arn.p, to->arn.n - 2); /* without ":*" */
+    to->log_group_class = GT_STR_LIT(LOGS_LOG_GROUP_CLASS_STANDARD);
     WIRE_SET(to, creation_time, g->created_at);
     WIRE_SET(to, metric_filter_count, 0);
     if (g->retention_days > 0) {
@@ -45,7 +69,7 @@ static int describe(struct tx *tx, void *arg, struct gt_err *err)
     struct tx_cursor c = tx_scan(tx, prefix, after);
     for (const char *key; (key = tx_next(&c));) {
         const struct rec_logs_group *g = tx_get(tx, key, &rec_logs_group_desc);
-        if (!has_text(g->name, d->in->log_group_name_pattern)) {
+        if (!has_text(g->name, d->in->log_group_name_pattern) || !is_named(tx, d->in, g->name)) {
             continue;
         }
         if (d->out->log_groups.n == d->max) {
@@ -64,6 +88,15 @@ int logs_describe_log_groups(struct data_req *rq, const struct logs_describe_log
         return gt_err_set(err, GT_ERR_INVALID,
                           "LogGroup name prefix and LogGroup name pattern are mutually exclusive "
                           "parameters.");
+    }
+    if (in->log_group_identifiers.n > 0 &&
+        (in->log_group_name_prefix.p || in->log_group_name_pattern.p)) {
+        return gt_err_set(err, GT_ERR_INVALID,
+                          "LogGroupIdentifiers cannot be specified with a name prefix or pattern.");
+    }
+    if (in->log_group_class.p && !gt_str_is(in->log_group_class, LOGS_LOG_GROUP_CLASS_STANDARD)) {
+        out->log_groups.has = true; /* there is none of another class */
+        return 0;
     }
     if (in->account_identifiers.n > 0 || in->include_linked_accounts) {
         return gt_err_set(err, GT_ERR_INVALID, "Linked accounts are not supported.");

@@ -57,9 +57,11 @@ static void show(struct data_req *rq, const struct log_group_ref *g,
     WIRE_SET(to, creation_time, s->created);
     WIRE_SET(to, stored_bytes, 0); /* as AWS, since 2019 */
     if (s->ingested > 0) {
-        WIRE_SET(to, first_event_timestamp, s->first);
-        WIRE_SET(to, last_event_timestamp, s->last);
         WIRE_SET(to, last_ingestion_time, s->ingested);
+    }
+    if (s->last > g->keep_from) { /* what is older can no longer be read */
+        WIRE_SET(to, first_event_timestamp, GT_MAX(s->first, g->keep_from));
+        WIRE_SET(to, last_event_timestamp, s->last);
     }
 }
 
