@@ -428,7 +428,11 @@ def test_mount_from_another_repository(server, web, repo):
     ('POST', '/v2/no/such/blobs/uploads/', None, 404, 'NAME_UNKNOWN'),
     ('GET', '/v2/Bad/tags/list', None, 400, 'NAME_INVALID'),
     ('GET', '/v2/a/..%2f..%2fb/tags/list', None, 400, 'NAME_INVALID'),
-    ('GET', '/v2/_catalog', None, 404, 'NOT_FOUND'),
+    ('GET', '/v2/_nothing', None, 404, 'NOT_FOUND'),
+    ('GET', '/v2/_catalog?n=x', None, 400, 'PAGINATION_NUMBER_INVALID'),
+    ('GET', '/v2/{repo}/tags/list?n=-1', None, 400, 'PAGINATION_NUMBER_INVALID'),
+    ('GET', '/v2/{repo}/referrers/latest', None, 400, 'DIGEST_INVALID'),
+    ('GET', '/v2/no/such/referrers/sha256:' + 64 * '0', None, 404, 'NAME_UNKNOWN'),
     ('GET', '/v2/{repo}/manifests/none', None, 404, 'MANIFEST_UNKNOWN'),
     ('GET', '/v2/{repo}/blobs/sha256:' + 64 * '0', None, 404, 'BLOB_UNKNOWN'),
     ('GET', '/v2/{repo}/blobs/sha256:..', None, 400, 'DIGEST_INVALID'),
@@ -714,3 +718,77 @@ def test_a_full_disk_refuses_the_push_and_serves_pulls(tmp_path):
             os.kill(server.process.pid, signal.SIGKILL)
         run('umount', '--lazy', server.state)
         shutil.rmtree(server.dir)
+
+
+# -- lists --
+
+def pages(web, path, member):
+    seen = []
+    while path:
+        status, headers, body = web('GET', path)
+        assert status == 200, body
+        seen.append(json.loads(body)[member])
+        path = headers['Link'] and headers['Link'][1:headers['Link'].index('>')]
+    return seen
+
+
+def test_catalog(server):
+    """The repositories of the token's region."""
+    ecr = server.ecr('ap-south-1')
+    names = [f'cat/{i}' for i in range(5)]
+    for name in names:
+        ecr.create_repository(repositoryName=name)
+    web = Http(server, server.password('ap-south-1'))
+    assert json.loads(web('GET', '/v2/_catalog')[2]) == {'repositories': names}
+    assert pages(web, '/v2/_catalog?n=2', 'repositories') == [names[:2], names[2:4], names[4:]]
+    assert pages(web, '/v2/_catalog?last=cat/3', 'repositories') == [names[4:]]
+    assert pages(web, '/v2/_catalog?n=0', 'repositories') == [[]]
+    for name in names:
+        ecr.delete_repository(repositoryName=name)
+
+
+def test_referrers(server, web, repo):
+    subject = web.push(repo, 'v1', b'layer')
+    path = f'/v2/{repo}/referrers/{subject}'
+    status, headers, body = web('GET', path)
+    assert (status, headers['Content-Type'], json.loads(body)['manifests']) == (200, INDEX, [])
+    config = b'{"os":"linux","architecture":"amd64"}'
+    made = {}
+    for i, kind in enumerate(['application/x.sbom+json', 'application/x.sig', 'application/x.sig']):
+        document = {'schemaVersion': 2, 'mediaType': MANIFEST, 'artifactType': kind,
+                    'config': describe(CONFIG, config), 'layers': [],
+                    'subject': {'mediaType': MANIFEST, 'digest': subject, 'size': 1},
+                    'annotations': {'n': f'"{i}" ü'}}
+        text = json.dumps(document).encode()
+        status, headers, body = web('PUT', f'/v2/{repo}/manifests/{sha(text)}', text,
+                                    Content_Type=MANIFEST)
+        assert status == 201 and headers['OCI-Subject'] == subject, body
+        made[sha(text)] = describe(MANIFEST, text, artifactType=kind,
+                                   annotations=document['annotations'])
+    found = pages(web, path + '?n=1', 'manifests')
+    assert [p[0] for p in found] == [made[d] for d in sorted(made)]
+    status, headers, body = web('GET', path + '?artifactType=application/x.sbom%2Bjson')
+    assert headers['OCI-Filters-Applied'] == 'artifactType'
+    assert [m['artifactType'] for m in json.loads(body)['manifests']] == ['application/x.sbom+json']
+    found = pages(web, path + '?n=1&artifactType=application/x.sig', 'manifests')
+    assert sum(len(p) for p in found) == 2
+    for digest in made:  # goes with the manifest that refers
+        assert web('DELETE', f'/v2/{repo}/manifests/{digest}')[0] == 202
+    assert pages(web, path, 'manifests') == [[]]
+
+
+def test_sizes_that_a_manifest_lies_about(web, repo):
+    config = b'{"os":"linux","architecture":"amd64"}'
+    web.upload(repo, config)
+    web.upload(repo, b'layer')
+    document = json.loads(manifest(config, [b'layer']))
+    document['layers'][0]['size'] += 1
+    status, _, body = web('PUT', f'/v2/{repo}/manifests/v', json.dumps(document).encode())
+    assert status == 400 and json.loads(body)['errors'][0]['code'] == 'SIZE_INVALID'
+    assert web('GET', f'/v2/{repo}/manifests/v')[0] == 404
+
+
+def test_what_a_path_takes_is_said(web, repo):
+    status, headers, _ = web('POST', f'/v2/{repo}/manifests/v', b'')
+    assert status == 405 and headers['Allow'] == 'GET, HEAD, PUT, DELETE'
+    assert web('DELETE', '/v2/_catalog')[1]['Allow'] == 'GET'

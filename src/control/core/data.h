@@ -16,6 +16,8 @@ struct gt_arena *data_arena(struct data_req *rq); /* lives until the answer is e
 const struct principal *data_principal(const struct data_req *rq);
 struct gt_str data_account(const struct data_req *rq);
 struct gt_str data_region(const struct data_req *rq);
+/* The Host header of the request: under which name the caller reached this server. May be empty. */
+struct gt_str data_host(const struct data_req *rq);
 int64_t data_now(const struct data_req *rq); /* wall clock, ms since 1970 */
 /* The object that the server was given for this service at start (its store); see server.h. */
 void *data_store(struct data_req *rq);

@@ -203,7 +203,8 @@ static void on_body(struct http_req *http, void *arg)
                                 .m = server_mounted(s, r->call.service->name),
                                 .arena = &r->arena,
                                 .principal = p,
-                                .region = auth.region};
+                                .region = auth.region,
+                                .host = http_req_header(r->http, "host")};
     r->job.run = run_data;
     if (server_authorize_data(&p, r->call.op, &err) < 0) {
         finish(r, &err);

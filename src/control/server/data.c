@@ -22,6 +22,11 @@ struct gt_str data_region(const struct data_req *rq)
     return rq->region;
 }
 
+struct gt_str data_host(const struct data_req *rq)
+{
+    return rq->host;
+}
+
 int64_t data_now(const struct data_req *rq)
 {
     return gt_clock_real_ms();

@@ -324,7 +324,8 @@ bool server_route(struct server *s, struct http_req *http)
                                  .m = m,
                                  .arena = &rq->arena,
                                  .principal = {.account = gt_str(s->keys.account)},
-                                 .region = gt_str(s->region)};
+                                 .region = gt_str(s->region),
+                                 .host = http_req_header(http, "host")};
     rq->gathered = GT_BUF_INIT(PIECE);
     rq->piece = GT_BUF_INIT(PIECE);
     pthread_mutex_init(&rq->lock, NULL);

@@ -52,7 +52,7 @@ struct data_req {
     const struct mounted *m;
     struct gt_arena *arena;
     struct principal principal;
-    struct gt_str region;
+    struct gt_str region, host;
 };
 
 struct mounted *server_mounted(struct server *s, const char *service);

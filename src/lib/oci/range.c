@@ -62,11 +62,11 @@ enum oci_range oci_range_parse(struct gt_str header, int64_t total, int64_t *ret
     int64_t last = total - 1;
     if (s.n) {
         last = number(&s);
-        if (last < first || s.n) {
+        if (last < 0 || s.n) {
             return OCI_RANGE_NONE;
         }
     }
-    if (first >= total) {
+    if (first >= total || last < first) {
         return OCI_RANGE_UNSATISFIABLE;
     }
     if (last >= total) {

@@ -13,7 +13,7 @@
 enum oci_range {
     OCI_RANGE_NONE,          /* absent, of another unit, malformed or several: send everything */
     OCI_RANGE_ONE,           /* send [offset, offset + size) as 206 */
-    OCI_RANGE_UNSATISFIABLE, /* 416 */
+    OCI_RANGE_UNSATISFIABLE, /* 416: beyond the end, or the last byte is before the first */
 };
 
 /* `total` is the size of what is served. Outputs are set for OCI_RANGE_ONE only. */

@@ -10,7 +10,7 @@
 #include "lib/base/err.h"
 #include "lib/oci/digest.h"
 
-#define OCI_LIMIT_NAME 255 /* repository, and host + repository */
+#define OCI_LIMIT_NAME 256 /* of a repository, as ECR has it, and of a host */
 #define OCI_LIMIT_TAG 128
 
 /* Texts are views into what was parsed. */
@@ -27,7 +27,7 @@ int oci_reference_parse(struct gt_str text, struct oci_reference *ret, struct gt
  * component there, tag "latest" where neither tag nor digest was given. */
 void oci_reference_default(struct oci_reference *ref, struct gt_arena *arena);
 
-/* [a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/...)* of at most 255 bytes. Such a name holds no "..", no
+/* [a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/...)* of at most 256 bytes. Such a name holds no "..", no
  * empty component and begins with no '/'. */
 bool oci_name_valid(struct gt_str name);
 /* [a-zA-Z0-9_][a-zA-Z0-9._-]{0,127} */

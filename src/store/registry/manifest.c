@@ -1,6 +1,7 @@
 #include "store/registry/registry_priv.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 static int no_manifest(struct gt_err *err)
 {
@@ -40,11 +41,18 @@ static int require(struct putting *p, const struct oci_descriptor *d, int kind, 
     sqlite3_stmt *st;
     bind_pair(p->c, kind == REF_BLOB ? SQL_LINK_FIND : SQL_MANIFEST_FIND, p->repo, &d->digest, &st);
     int r = registry_step(p->c, st, err);
+    int64_t have = r > 0 ? sqlite3_column_int64(st, kind == REF_BLOB ? 0 : 4) : 0;
     if (r > 0 && kind == REF_MANIFEST) {
         int64_t size = sqlite3_column_int64(st, 5);
         p->image_size = GT_MAX(p->image_size, size);
     }
     sqlite3_reset(st);
+    if (r > 0 && have != d->size) {
+        char text[OCI_DIGEST_TEXT + 1];
+        return gt_err_set(err, GT_ERR_INVALID,
+                          "the manifest says that %s has %" PRId64 " bytes; it has %" PRId64,
+                          oci_digest_text(&d->digest, text), d->size, have);
+    }
     if (r == 0) {
         char text[OCI_DIGEST_TEXT + 1];
         *p->missing = d->digest;
@@ -120,6 +128,15 @@ static int tag_put(struct putting *p, const struct registry_put *put, struct gt_
     if (r > 0 && put->immutable_tags) {
         return gt_err_set(err, GT_ERR_EXISTS, "the tag '" GT_STR_FMT "' is another image's",
                           GT_STR_ARG(put->tag));
+    }
+    bind_pair(p->c, SQL_TAG_COUNT, p->repo, &p->digest, &st);
+    r = registry_step(p->c, st, err);
+    int64_t tags = r > 0 ? sqlite3_column_int64(st, 0) : 0;
+    sqlite3_reset(st);
+    if (r < 0 || tags >= REGISTRY_LIMIT_TAGS) {
+        return r < 0 ? r
+                     : gt_err_set(err, GT_ERR_LIMIT, "the image has %d tags already",
+                                  REGISTRY_LIMIT_TAGS);
     }
     st = registry_sql(p->c, SQL_TAG_PUT);
     sqlite3_bind_int64(st, 1, p->repo);
@@ -231,6 +248,30 @@ int registry_manifest_get(struct registry *r, struct gt_str repo, const struct o
     return rc;
 }
 
+/* The rows of a statement, without bodies. `st` is reset. */
+static int rows_read(struct registry_conn *c, sqlite3_stmt *st, size_t limit,
+                     struct gt_arena *arena, struct registry_manifest *v, size_t *ret_n,
+                     struct gt_err *err)
+{
+    int rc = 0;
+    size_t n = 0;
+    while (n < limit && (rc = registry_step(c, st, err)) > 0) {
+        rc = row_read(st, /* with_body= */ false, arena, &v[n], err);
+        if (rc < 0) {
+            break;
+        }
+        n++;
+    }
+    sqlite3_reset(st);
+    *ret_n = n;
+    return rc < 0 ? rc : 0;
+}
+
+static void bind_after(sqlite3_stmt *st, int at, const struct oci_digest *after)
+{
+    sqlite3_bind_blob(st, at, after ? (const void *)after->b : "", after ? 32 : 0, SQLITE_STATIC);
+}
+
 int registry_manifests(struct registry *r, struct gt_str repo, const struct oci_digest *after,
                        enum registry_filter filter, size_t limit, struct gt_arena *arena,
                        struct registry_manifest **ret_v, size_t *ret_n, struct gt_err *err)
@@ -241,29 +282,58 @@ int registry_manifests(struct registry *r, struct gt_str repo, const struct oci_
         return rc;
     }
     int64_t id;
-    size_t n = 0;
-    struct registry_manifest *v = gt_arena_array(arena, struct registry_manifest, limit + 1);
+    *ret_n = 0;
+    *ret_v = gt_arena_array(arena, struct registry_manifest, limit + 1);
     rc = registry_repo_id(c, repo, &id, err);
     if (rc > 0) {
         sqlite3_stmt *st = registry_sql(c, SQL_MANIFEST_LIST);
         sqlite3_bind_int64(st, 1, id);
-        sqlite3_bind_blob(st, 2, after ? (const void *)after->b : "", after ? 32 : 0,
-                          SQLITE_STATIC);
+        bind_after(st, 2, after);
         sqlite3_bind_int(st, 3, (int)filter);
         sqlite3_bind_int64(st, 4, (int64_t)limit);
-        while (n < limit && (rc = registry_step(c, st, err)) > 0) {
-            rc = row_read(st, /* with_body= */ false, arena, &v[n], err);
-            if (rc < 0) {
-                break;
-            }
-            n++;
-        }
-        sqlite3_reset(st);
+        rc = rows_read(c, st, limit, arena, *ret_v, ret_n, err);
     }
     registry_reader_done(r, c);
-    *ret_v = v;
-    *ret_n = n;
-    return rc < 0 ? rc : 0;
+    return rc;
+}
+
+static int referring(struct registry *r, struct gt_str repo, const struct oci_digest *d, int kind,
+                     const struct oci_digest *after, size_t limit, struct gt_arena *arena,
+                     struct registry_manifest **ret_v, size_t *ret_n, struct gt_err *err)
+{
+    struct registry_conn *c;
+    int rc = registry_reader(r, &c, err);
+    if (rc < 0) {
+        return rc;
+    }
+    int64_t id;
+    *ret_n = 0;
+    *ret_v = gt_arena_array(arena, struct registry_manifest, limit + 1);
+    rc = registry_repo_id(c, repo, &id, err);
+    if (rc > 0) {
+        sqlite3_stmt *st;
+        bind_pair(c, SQL_REFERENCE_LIST, id, d, &st);
+        sqlite3_bind_int(st, 3, kind);
+        bind_after(st, 4, after);
+        sqlite3_bind_int64(st, 5, (int64_t)limit);
+        rc = rows_read(c, st, limit, arena, *ret_v, ret_n, err);
+    }
+    registry_reader_done(r, c);
+    return rc;
+}
+
+int registry_referrers(struct registry *r, struct gt_str repo, const struct oci_digest *d,
+                       const struct oci_digest *after, size_t limit, struct gt_arena *arena,
+                       struct registry_manifest **ret_v, size_t *ret_n, struct gt_err *err)
+{
+    return referring(r, repo, d, REF_SUBJECT, after, limit, arena, ret_v, ret_n, err);
+}
+
+int registry_indexes_of(struct registry *r, struct gt_str repo, const struct oci_digest *d,
+                        size_t limit, struct gt_arena *arena, struct registry_manifest **ret_v,
+                        size_t *ret_n, struct gt_err *err)
+{
+    return referring(r, repo, d, REF_MANIFEST, /* after= */ NULL, limit, arena, ret_v, ret_n, err);
 }
 
 /* -- deleting -- */

@@ -59,6 +59,8 @@ struct registry_manifest {
     struct gt_str body; /* the document; empty when it was not asked for */
 };
 
+#define REGISTRY_LIMIT_TAGS 1000 /* of one manifest */
+
 struct registry_put {
     struct gt_str text;                  /* the document, byte for byte */
     const struct oci_manifest *manifest; /* the same, parsed */
@@ -68,9 +70,10 @@ struct registry_put {
 };
 /*
  * Keeps a manifest and points the tag at it, in one step. Putting the same again changes nothing.
- * -ENOENT with *ret_missing when it names a blob or manifest that the repository has not; -EEXIST
- * when the tag is another manifest's and tags are immutable; -ESTALE (GT_ERR_NOT_FOUND) when the
- * repository is being deleted.
+ * -ENOENT with *ret_missing when it names a blob or manifest that the repository has not; -EINVAL
+ * when it names one with another size than it has; -EEXIST when the tag is another manifest's and
+ * tags are immutable; -EDQUOT (GT_ERR_LIMIT) when the manifest has REGISTRY_LIMIT_TAGS already;
+ * -ESTALE (GT_ERR_NOT_FOUND) when the repository is being deleted.
  */
 int registry_manifest_put(struct registry *r, struct gt_str repo, const struct registry_put *put,
                           struct oci_digest *ret_digest, struct oci_digest *ret_missing,
@@ -80,6 +83,14 @@ int registry_manifest_put(struct registry *r, struct gt_str repo, const struct r
 int registry_manifest_get(struct registry *r, struct gt_str repo, const struct oci_digest *digest,
                           struct gt_str tag, bool with_body, struct gt_arena *arena,
                           struct registry_manifest *ret, struct gt_err *err);
+/* Up to `limit` manifests whose subject is `d` (it need not be there), or indexes that name it,
+ * without their bodies, by digest, after `after` (NULL: from the start). */
+int registry_referrers(struct registry *r, struct gt_str repo, const struct oci_digest *d,
+                       const struct oci_digest *after, size_t limit, struct gt_arena *arena,
+                       struct registry_manifest **ret_v, size_t *ret_n, struct gt_err *err);
+int registry_indexes_of(struct registry *r, struct gt_str repo, const struct oci_digest *d,
+                        size_t limit, struct gt_arena *arena, struct registry_manifest **ret_v,
+                        size_t *ret_n, struct gt_err *err);
 /* With its tags. -ENOENT; -EBUSY (GT_ERR_CONFLICT) while an index needs it. */
 int registry_manifest_delete(struct registry *r, struct gt_str repo, const struct oci_digest *d,
                              int64_t now_ms, struct gt_err *err);

@@ -26,7 +26,7 @@ enum { REF_BLOB, REF_MANIFEST, REF_SUBJECT };
     X(REPO_HAS_MANIFEST, "SELECT 1 FROM manifest WHERE repo = ?1 LIMIT 1")                         \
     X(LINK_PUT, "INSERT INTO link(repo, digest, size, linked_ms) VALUES(?1, ?2, ?3, ?4) "          \
                 "ON CONFLICT DO UPDATE SET linked_ms = ?4")                                        \
-    X(LINK_FIND, "SELECT size FROM link WHERE repo = ?1 AND digest = ?2")                          \
+    X(LINK_FIND, "SELECT size, linked_ms FROM link WHERE repo = ?1 AND digest = ?2")               \
     X(LINK_DROP, "DELETE FROM link WHERE repo = ?1 AND digest = ?2")                               \
     X(LINK_ANY, "SELECT 1 FROM link WHERE digest = ?1 LIMIT 1")                                    \
     X(LINK_EXPIRE, "DELETE FROM link WHERE linked_ms < ?1 AND NOT EXISTS (SELECT 1 FROM "          \
@@ -50,12 +50,17 @@ enum { REF_BLOB, REF_MANIFEST, REF_SUBJECT };
                      "VALUES(?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING")                              \
     X(REFERENCE_TO, "SELECT 1 FROM reference WHERE repo = ?1 AND target = ?2 AND kind = ?3 "       \
                     "LIMIT 1")                                                                     \
+    X(REFERENCE_LIST, "SELECT m.digest, media_type, artifact_type, config_type, size, "            \
+                      "image_size, pushed_ms FROM reference r JOIN manifest m ON m.repo = r.repo " \
+                      "AND m.digest = r.manifest WHERE r.repo = ?1 AND r.target = ?2 AND "         \
+                      "r.kind = ?3 AND r.manifest > ?4 ORDER BY r.manifest LIMIT ?5")              \
     X(REFERENCE_DROP, "DELETE FROM reference WHERE repo = ?1 AND manifest = ?2")                   \
     X(TAG_PUT, "INSERT INTO tag(repo, name, digest, tagged_ms) VALUES(?1, ?2, ?3, ?4) "            \
                "ON CONFLICT DO UPDATE SET digest = ?3, tagged_ms = ?4")                            \
     X(TAG_FIND, "SELECT digest FROM tag WHERE repo = ?1 AND name = ?2")                            \
     X(TAG_DROP, "DELETE FROM tag WHERE repo = ?1 AND name = ?2")                                   \
     X(TAG_DROP_OF, "DELETE FROM tag WHERE repo = ?1 AND digest = ?2")                              \
+    X(TAG_COUNT, "SELECT count(*) FROM tag WHERE repo = ?1 AND digest = ?2")                       \
     X(TAG_LIST, "SELECT name FROM tag WHERE repo = ?1 AND name > ?2 ORDER BY name LIMIT ?3")       \
     X(TAG_OF, "SELECT name FROM tag WHERE repo = ?1 AND digest = ?2 ORDER BY name")
 

@@ -1,8 +1,12 @@
 /* The part of ECR that runs on the core thread: pure functions of a transaction. */
 #include "control/services/ecr/repository.h"
+#include "lib/base/limits.h"
 #include "store/record/gen/rec_ecr.h"
 
 #include <errno.h>
+
+/* A listing ends here, before a thousand repositories with fifty large tags each fill the arena. */
+#define PAGE_BYTES (8 * GT_MIB)
 
 struct call {
     struct gt_arena *arena; /* the request's; the core fills it while the worker waits */
@@ -102,7 +106,7 @@ static int list(struct tx *tx, void *arg, struct gt_err *err)
     struct tx_cursor cursor =
         tx_scan(tx, prefix, c->after.n ? key_of(tx, c->scope, c->after) : NULL);
     for (const char *key; (key = tx_next(&cursor));) {
-        if (c->n == c->limit) {
+        if (c->n == c->limit || (c->n > 0 && tx_arena(tx)->used > PAGE_BYTES)) {
             c->more = true;
             break;
         }
@@ -257,14 +261,13 @@ int ecr_repos_known(struct data_req *rq, const struct gt_str *stores, size_t n, 
 void ecr_repo_show(struct data_req *rq, const struct ecr_repo *repo, struct ecr_repository *out)
 {
     struct gt_arena *a = data_arena(rq);
-    const struct ecr_store *s = data_store(rq);
     out->repository_arn = gt_str(gt_arena_printf(
         a, "arn:aws:ecr:" GT_STR_FMT ":" GT_STR_FMT ":repository/" GT_STR_FMT,
         GT_STR_ARG(repo->region), GT_STR_ARG(repo->account), GT_STR_ARG(repo->name)));
     out->registry_id = repo->account;
     out->repository_name = repo->name;
-    out->repository_uri =
-        gt_str(gt_arena_printf(a, "%s/" GT_STR_FMT, s->host, GT_STR_ARG(repo->name)));
+    out->repository_uri = gt_str(gt_arena_printf(a, GT_STR_FMT "/" GT_STR_FMT,
+                                                 GT_STR_ARG(ecr_host(rq)), GT_STR_ARG(repo->name)));
     WIRE_SET(out, created_at, repo->created_ms);
     out->image_tag_mutability = gt_str(repo->immutable_tags ? ECR_IMAGE_TAG_MUTABILITY_IMMUTABLE
                                                             : ECR_IMAGE_TAG_MUTABILITY_MUTABLE);

@@ -3,8 +3,22 @@
 #include "control/services/ecr/token.h"
 #include "control/services/gen/ecr_handlers.h"
 #include "lib/base/base64.h"
+#include "lib/oci/reference.h"
 
 #include <errno.h>
+
+static bool wildcard(struct gt_str host)
+{
+    return host.n == 0 || host.p[0] == ':' || gt_str_starts(host, GT_STR_LIT("0.0.0.0:")) ||
+           gt_str_starts(host, GT_STR_LIT("[::]:"));
+}
+
+struct gt_str ecr_host(struct data_req *rq)
+{
+    const struct ecr_store *s = data_store(rq);
+    struct gt_str asked = data_host(rq);
+    return wildcard(gt_str(s->host)) && oci_host_valid(asked) ? asked : gt_str(s->host);
+}
 
 int ecr_create_repository(struct data_req *rq, const struct ecr_create_repository_in *in,
                           struct ecr_create_repository_out *out, struct gt_err *err)
@@ -59,6 +73,12 @@ int ecr_describe_repositories(struct data_req *rq, const struct ecr_describe_rep
                               struct ecr_describe_repositories_out *out, struct gt_err *err)
 {
     out->repositories.has = true;
+    if (in->repository_names.n && (in->has_max_results || in->next_token.n)) {
+        return gt_err_aws(err, GT_ERR_INVALID, "InvalidParameterException",
+                          "Invalid parameter at '%s' failed to satisfy constraint: "
+                          "'must not be given together with repositoryNames'",
+                          in->has_max_results ? "maxResults" : "nextToken");
+    }
     if (in->repository_names.n) {
         return describe_named(rq, in, out, err);
     }
@@ -168,7 +188,8 @@ int ecr_get_authorization_token(struct data_req *rq,
     struct ecr_authorization_data *d = gt_arena_new(a, struct ecr_authorization_data);
     d->authorization_token = gt_str(gt_arena_str(a, gt_buf_view(&token)));
     WIRE_SET(d, expires_at, expires);
-    d->proxy_endpoint = gt_str(gt_arena_printf(a, "%s://%s", s->tls ? "https" : "http", s->host));
+    d->proxy_endpoint = gt_str(gt_arena_printf(a, "%s://" GT_STR_FMT, s->tls ? "https" : "http",
+                                               GT_STR_ARG(ecr_host(rq))));
     out->authorization_data.v = d;
     out->authorization_data.n = 1;
     return 0;

@@ -24,7 +24,7 @@ static const struct dist_op base_ops[] = {
     {0},
 };
 static const struct dist_op *const tables[] = {base_ops, dist_blob_ops, dist_upload_ops,
-                                               dist_manifest_ops};
+                                               dist_manifest_ops, dist_list_ops};
 
 struct http_answer dist_answer(int status)
 {
@@ -109,6 +109,16 @@ struct gt_str dist_query(struct dist *d, const char *name)
     return n > 0 ? gt_str_n(to, (size_t)n) : (struct gt_str){0};
 }
 
+int dist_need_digest(struct dist *d, struct oci_digest *ret)
+{
+    struct gt_err err = GT_ERR_INIT;
+    if (oci_digest_parse(d->path.reference, ret, &err) < 0) {
+        dist_error(d, DIST_DIGEST_INVALID, err.msg);
+        return 0;
+    }
+    return 1;
+}
+
 static int base(struct dist *d)
 {
     struct http_answer a = dist_answer(200);
@@ -186,6 +196,28 @@ static const struct dist_op *op_of(const struct dist *d, unsigned *ret_methods)
     return found;
 }
 
+/* 405 with what the path takes. */
+static int not_allowed(struct dist *d, unsigned methods)
+{
+    static const struct {
+        unsigned method;
+        const char *name;
+    } names[] = {{HTTP_GET, "GET"}, {HTTP_HEAD, "HEAD"},   {HTTP_POST, "POST"},
+                 {HTTP_PUT, "PUT"}, {HTTP_PATCH, "PATCH"}, {HTTP_DELETE, "DELETE"}};
+    gt_auto_buf struct gt_buf allow = GT_BUF_INIT(128);
+    for (size_t i = 0; i < GT_ARRAY_LEN(names); i++) {
+        if (methods & names[i].method) {
+            gt_buf_printf(&allow, "%s%s", allow.n ? ", " : "", names[i].name);
+        }
+    }
+    struct http_answer a = dist_answer(errors[DIST_UNSUPPORTED].status);
+    a.content_type = "application/json";
+    error_body(&a.body, errors[DIST_UNSUPPORTED].code, errors[DIST_UNSUPPORTED].text);
+    http_answer_header(&a, "Allow", allow.p);
+    route_answer(d->rq, &a);
+    return 0;
+}
+
 static int dist_begin(struct route_req *rq, struct gt_err *err)
 {
     unsigned methods;
@@ -199,7 +231,7 @@ static int dist_begin(struct route_req *rq, struct gt_err *err)
     }
     const struct dist_op *op = op_of(d, &methods);
     if (!op) {
-        return dist_error(d, DIST_UNSUPPORTED, NULL);
+        return not_allowed(d, methods);
     }
     if (op->writes && d->node) {
         return dist_error(d, DIST_DENIED, "a node's key may pull only");

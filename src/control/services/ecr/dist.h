@@ -30,6 +30,7 @@
     X(UNSUPPORTED, 405, "the operation is unsupported")                                            \
     X(TOOMANYREQUESTS, 429, "too many requests")                                                   \
     X(NOT_FOUND, 404, "no such path")                                                              \
+    X(PAGINATION_NUMBER_INVALID, 400, "invalid number of results requested")                       \
     X(RANGE_INVALID, 416, "the chunk does not begin where the upload ends")                        \
     X(TOO_LARGE, 413, "larger than the registry takes")                                            \
     X(DISK_FULL, 507, "the registry's disk is full")                                               \
@@ -65,7 +66,8 @@ struct dist_op {
     int (*body)(struct dist *d, const void *p, size_t n);
     int (*end)(struct dist *d);
 };
-extern const struct dist_op dist_blob_ops[], dist_upload_ops[], dist_manifest_ops[];
+extern const struct dist_op dist_blob_ops[], dist_upload_ops[], dist_manifest_ops[],
+    dist_list_ops[];
 
 static inline struct ecr_store *dist_store(struct dist *d)
 {
@@ -85,6 +87,8 @@ struct http_answer dist_answer(int status);
 
 /* d->repo of d->path.name: 1, or 0 when it answered that there is none. */
 int dist_need_repo(struct dist *d);
+/* d->path.reference as a digest: 1, or 0 when it answered that it is none. */
+int dist_need_digest(struct dist *d, struct oci_digest *ret);
 /* A parameter of the query, decoded; empty when it is not there. */
 struct gt_str dist_query(struct dist *d, const char *name);
 

@@ -6,17 +6,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* d->path.reference as a digest: 1, or 0 when it was answered. */
-static int need_digest(struct dist *d, struct oci_digest *ret)
-{
-    struct gt_err err = GT_ERR_INIT;
-    if (oci_digest_parse(d->path.reference, ret, &err) < 0) {
-        dist_error(d, DIST_DIGEST_INVALID, err.msg);
-        return 0;
-    }
-    return 1;
-}
-
 /* The answer to a GET or HEAD of `size` bytes. Takes over fd. */
 static int answer_blob(struct dist *d, const struct oci_digest *digest, int fd, int64_t size)
 {
@@ -63,7 +52,7 @@ static int blob_get(struct dist *d)
     struct gt_err err = GT_ERR_INIT;
     struct oci_digest digest;
     int64_t size;
-    if (!need_digest(d, &digest) || !dist_need_repo(d)) {
+    if (!dist_need_digest(d, &digest) || !dist_need_repo(d)) {
         return 0;
     }
     struct registry *reg = dist_store(d)->registry;
@@ -82,7 +71,7 @@ static int blob_delete(struct dist *d)
 {
     struct gt_err err = GT_ERR_INIT;
     struct oci_digest digest;
-    if (!need_digest(d, &digest) || !dist_need_repo(d)) {
+    if (!dist_need_digest(d, &digest) || !dist_need_repo(d)) {
         return 0;
     }
     int r = registry_blob_unlink(dist_store(d)->registry, d->repo.store, &digest, &err);

@@ -7,8 +7,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define TAGS_MAX 1000
-
 /* d->path.reference is a digest or a tag: 1, or 0 when it is neither. */
 static int reference(struct dist *d, struct oci_digest *digest, bool *ret_is_digest)
 {
@@ -75,6 +73,11 @@ static int refuse_put(struct dist *d, int r, const struct gt_err *err)
         return dist_error(d, DIST_MANIFEST_BLOB_UNKNOWN, err->msg);
     case -ESTALE:
         return dist_error(d, DIST_NAME_UNKNOWN, NULL);
+    case -EINVAL:
+        return dist_error(d, DIST_SIZE_INVALID, err->msg);
+    case -EDQUOT:
+        return dist_error(d, err->kind == GT_ERR_LIMIT ? DIST_DENIED : DIST_DISK_FULL,
+                          err->kind == GT_ERR_LIMIT ? err->msg : NULL);
     case -EEXIST:
         return dist_error(
             d, DIST_TAG_INVALID,
@@ -88,14 +91,17 @@ static int refuse_put(struct dist *d, int r, const struct gt_err *err)
     }
 }
 
-static int answer_put(struct dist *d, const struct oci_digest *digest)
+static int answer_put(struct dist *d, const struct oci_digest *digest, const struct oci_manifest *m)
 {
-    char location[512], text[OCI_DIGEST_TEXT + 1];
+    char location[512], text[OCI_DIGEST_TEXT + 1], subject[OCI_DIGEST_TEXT + 1];
     struct http_answer a = dist_answer(201);
     snprintf(location, sizeof(location), "/v2/" GT_STR_FMT "/manifests/%s",
              GT_STR_ARG(d->path.name), oci_digest_text(digest, text));
     http_answer_header(&a, "Location", location);
     http_answer_header(&a, "Docker-Content-Digest", text);
+    if (m->has_subject) { /* the client need not keep a list of referrers under a tag */
+        http_answer_header(&a, "OCI-Subject", oci_digest_text(&m->subject.digest, subject));
+    }
     route_answer(d->rq, &a);
     return 0;
 }
@@ -129,7 +135,7 @@ static int manifest_put(struct dist *d)
                                .now_ms = data_now(route_data(d->rq))};
     r = registry_manifest_put(dist_store(d)->registry, d->repo.store, &put, &digest, &missing,
                               &err);
-    return r < 0 ? refuse_put(d, r, &err) : answer_put(d, &digest);
+    return r < 0 ? refuse_put(d, r, &err) : answer_put(d, &digest, &m);
 }
 
 static int manifest_delete(struct dist *d)
@@ -162,57 +168,9 @@ static int manifest_delete(struct dist *d)
     return 0;
 }
 
-/* -1: not a number */
-static int64_t count_of(struct gt_str text)
-{
-    int64_t v = 0;
-    for (size_t i = 0; i < text.n; i++) {
-        if (text.p[i] < '0' || text.p[i] > '9' || i > 8) {
-            return -1;
-        }
-        v = v * 10 + (text.p[i] - '0');
-    }
-    return text.n ? v : -1;
-}
-
-static int tags_get(struct dist *d)
-{
-    struct gt_err err = GT_ERR_INIT;
-    struct oci_str_list tags;
-    if (!dist_need_repo(d)) {
-        return 0;
-    }
-    int64_t n = count_of(dist_query(d, "n"));
-    size_t limit = n < 0 || n > TAGS_MAX ? TAGS_MAX : (size_t)n;
-    int r = registry_tags(dist_store(d)->registry, d->repo.store, dist_query(d, "last"), limit + 1,
-                          dist_arena(d), &tags, &err);
-    if (r < 0) {
-        return dist_fault(d, &err);
-    }
-    struct http_answer a = dist_answer(200);
-    a.content_type = "application/json";
-    /* Names and tags hold nothing that JSON would escape. */
-    gt_buf_printf(&a.body, "{\"name\":\"" GT_STR_FMT "\",\"tags\":[", GT_STR_ARG(d->path.name));
-    for (size_t i = 0; i < tags.n && i < limit; i++) {
-        gt_buf_printf(&a.body, "%s\"" GT_STR_FMT "\"", i ? "," : "", GT_STR_ARG(tags.v[i]));
-    }
-    gt_buf_puts(&a.body, "]}");
-    if (tags.n > limit && limit > 0) {
-        http_answer_header(&a, "Link",
-                           gt_arena_printf(dist_arena(d),
-                                           "</v2/" GT_STR_FMT "/tags/list?last=" GT_STR_FMT
-                                           "&n=%zu>; rel=\"next\"",
-                                           GT_STR_ARG(d->path.name), GT_STR_ARG(tags.v[limit - 1]),
-                                           limit));
-    }
-    route_answer(d->rq, &a);
-    return 0;
-}
-
 const struct dist_op dist_manifest_ops[] = {
     {DIST_MANIFEST, HTTP_GET | HTTP_HEAD, /* writes= */ false, NULL, manifest_get},
     {DIST_MANIFEST, HTTP_PUT, /* writes= */ true, manifest_body, manifest_put},
     {DIST_MANIFEST, HTTP_DELETE, /* writes= */ true, NULL, manifest_delete},
-    {DIST_TAGS, HTTP_GET, /* writes= */ false, NULL, tags_get},
     {0},
 };

@@ -30,6 +30,8 @@ static int split(struct gt_str rest, struct dist_path *p)
         p->kind = DIST_MANIFEST;
     } else if (gt_str_is(before, "tags") && gt_str_is(last, "list")) {
         p->kind = DIST_TAGS;
+    } else if (gt_str_is(before, "referrers")) {
+        p->kind = DIST_REFERRERS;
     } else if (gt_str_is(before, "blobs")) {
         p->kind = gt_str_is(last, "uploads") ? DIST_UPLOADS : DIST_BLOB;
     } else if (gt_str_is(before, "uploads") && cut(&rest, &third) && gt_str_is(third, "blobs")) {
@@ -49,6 +51,11 @@ int dist_path_parse(struct gt_str path, struct dist_path *ret)
     }
     struct gt_str rest = gt_str_n(path.p + 3, path.n - 3);
     if (rest.n == 0 || gt_str_is(rest, "/")) {
+        *ret = p;
+        return 0;
+    }
+    if (gt_str_is(rest, "/_catalog")) {
+        p.kind = DIST_CATALOG;
         *ret = p;
         return 0;
     }

@@ -5,12 +5,14 @@
 #include "lib/base/str.h"
 
 enum dist_kind {
-    DIST_BASE,     /* /v2/ */
-    DIST_BLOB,     /* <name>/blobs/<reference> */
-    DIST_UPLOADS,  /* <name>/blobs/uploads/ */
-    DIST_UPLOAD,   /* <name>/blobs/uploads/<reference> */
-    DIST_MANIFEST, /* <name>/manifests/<reference> */
-    DIST_TAGS,     /* <name>/tags/list */
+    DIST_BASE,      /* /v2/ */
+    DIST_BLOB,      /* <name>/blobs/<reference> */
+    DIST_UPLOADS,   /* <name>/blobs/uploads/ */
+    DIST_UPLOAD,    /* <name>/blobs/uploads/<reference> */
+    DIST_MANIFEST,  /* <name>/manifests/<reference> */
+    DIST_TAGS,      /* <name>/tags/list */
+    DIST_REFERRERS, /* <name>/referrers/<reference> */
+    DIST_CATALOG,   /* _catalog; has no name */
     DIST_KINDS
 };
 

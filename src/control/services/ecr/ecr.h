@@ -23,9 +23,10 @@ extern const size_t n_ecr_routes;
 /* What data_store() gives to this service. */
 struct ecr_store;
 struct ecr_store_options {
-    const char *dir;             /* of the server's state: registry.db and blobs/ are made there */
-    const char *host;            /* "127.0.0.1:4566": how clients reach this server */
-    bool tls;                    /* they reach it by https */
+    const char *dir;  /* of the server's state: registry.db and blobs/ are made there */
+    const char *host; /* "127.0.0.1:4566": where the server listens; on a wildcard, clients
+                         are told the name under which they reached it */
+    bool tls;         /* they reach it by https */
     const unsigned char *secret; /* 32 bytes, the same that route_secret() gives */
 };
 /* Starts a thread that collects, now and every hour, blobs that nobody refers to and uploads that

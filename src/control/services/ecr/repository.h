@@ -27,7 +27,8 @@ static inline struct ecr_scope ecr_scope_of(const struct data_req *rq)
 /* RepositoryNotFoundException. `registry_id` is what the caller named, or empty. */
 int ecr_repo_find(struct data_req *rq, struct ecr_scope scope, struct gt_str registry_id,
                   struct gt_str name, struct ecr_repo *ret, struct gt_err *err);
-/* Up to `limit` by name, after `after`; *ret_more says whether there are others. */
+/* Up to `limit` by name, after `after`, fewer when they are large; *ret_more says whether there are
+ * others. */
 int ecr_repo_list(struct data_req *rq, struct ecr_scope scope, struct gt_str after, size_t limit,
                   struct ecr_repo **ret_v, size_t *ret_n, bool *ret_more, struct gt_err *err);
 /* RepositoryAlreadyExistsException. Takes name, immutable_tags and tags from `repo`, fills the
@@ -48,6 +49,8 @@ int ecr_repo_delete(struct data_req *rq, const struct ecr_repo *repo, struct gt_
 int ecr_repos_known(struct data_req *rq, const struct gt_str *stores, size_t n, bool *known,
                     struct gt_err *err);
 
+/* "host:port" by which this caller reaches the registry. */
+struct gt_str ecr_host(struct data_req *rq);
 int ecr_repo_not_found(struct gt_str registry, struct gt_str name, struct gt_err *err);
 void ecr_repo_show(struct data_req *rq, const struct ecr_repo *repo, struct ecr_repository *out);
 

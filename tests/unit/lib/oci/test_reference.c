@@ -52,8 +52,8 @@ GT_TEST(refuses_the_rest)
     }
     char name[300];
     memset(name, 'a', sizeof(name));
-    assert_true(oci_name_valid(gt_str_n(name, 255)));
-    assert_false(oci_name_valid(gt_str_n(name, 256)));
+    assert_true(oci_name_valid(gt_str_n(name, 256)));
+    assert_false(oci_name_valid(gt_str_n(name, 257)));
     assert_true(oci_tag_valid(gt_str_n(name, 128)));
     assert_false(oci_tag_valid(gt_str_n(name, 129)));
 }

@@ -67,13 +67,13 @@ static const char *manifest(const char *config, const char *layer)
                            strlen(layer));
 }
 
-static const char *index_of(const struct oci_digest *d)
+static const char *index_of(const struct oci_digest *d, size_t size)
 {
     char text[OCI_DIGEST_TEXT + 1];
     return gt_arena_printf(&arena,
                            "{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":"
-                           "\"" OCI_MEDIA_MANIFEST "\",\"digest\":\"%s\",\"size\":1}]}",
-                           oci_digest_text(d, text));
+                           "\"" OCI_MEDIA_MANIFEST "\",\"digest\":\"%s\",\"size\":%zu}]}",
+                           oci_digest_text(d, text), size);
 }
 
 static int put(struct gt_str repo, const char *text, const char *tag, bool immutable,
@@ -148,9 +148,11 @@ GT_TEST(keeps_an_index_and_its_manifests)
     blob(REPO, "{}");
     blob(REPO, "l1");
     oci_digest_of("x", 1, &a);
-    assert_int_equal(put(REPO, index_of(&a), "i", false, &b), -ENOENT);
-    assert_int_equal(put(REPO, manifest("{}", "l1"), "", false, &a), 0);
-    assert_int_equal(put(REPO, index_of(&a), "i", false, &b), 0);
+    const char *child = manifest("{}", "l1");
+    assert_int_equal(put(REPO, index_of(&a, 1), "i", false, &b), -ENOENT);
+    assert_int_equal(put(REPO, child, "", false, &a), 0);
+    assert_int_equal(put(REPO, index_of(&a, strlen(child) + 1), "i", false, &b), -EINVAL);
+    assert_int_equal(put(REPO, index_of(&a, strlen(child)), "i", false, &b), 0);
     assert_int_equal(get(REPO, "i", &m), 0);
     assert_int_equal(m.image_size, 4);
     assert_int_equal(registry_manifest_delete(reg, REPO, &a, 0, NULL), -EBUSY);

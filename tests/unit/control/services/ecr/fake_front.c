@@ -98,6 +98,11 @@ struct gt_str data_region(const struct data_req *rq)
     return GT_STR_LIT("us-east-1");
 }
 
+struct gt_str data_host(const struct data_req *rq)
+{
+    return GT_STR_LIT("127.0.0.1:4566");
+}
+
 int64_t data_now(const struct data_req *rq)
 {
     return gt_clock_real_ms();

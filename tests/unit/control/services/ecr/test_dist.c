@@ -193,7 +193,7 @@ GT_TEST(refuses_bad_requests)
         {"GET", "/v2/UPPER/tags/list", NULL, NULL, NULL, NULL, 400, "NAME_INVALID"},
         {"GET", "/v2/..%2f..%2fetc/tags/list", NULL, NULL, NULL, NULL, 400, "NAME_INVALID"},
         {"GET", "/v2/a%00b/tags/list", NULL, NULL, NULL, NULL, 404, "NOT_FOUND"},
-        {"GET", "/v2/_catalog", NULL, NULL, NULL, NULL, 404, "NOT_FOUND"},
+        {"GET", "/v2/_nothing", NULL, NULL, NULL, NULL, 404, "NOT_FOUND"},
         {"GET", V2 "manifests/none", NULL, NULL, NULL, NULL, 404, "MANIFEST_UNKNOWN"},
         {"GET", V2 "manifests/sha256:12", NULL, NULL, NULL, NULL, 404, "MANIFEST_UNKNOWN"},
         {"GET", V2 "blobs/sha256:12", NULL, NULL, NULL, NULL, 400, "DIGEST_INVALID"},
