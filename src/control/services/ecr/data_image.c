@@ -1,11 +1,15 @@
 /* Images as the ECR API sees them: manifests and tags of store/registry. */
 #include "control/services/ecr/repository.h"
 #include "control/services/gen/ecr_handlers.h"
+#include "lib/base/limits.h"
 #include "lib/oci/reference.h"
 
 #include <errno.h>
 
 #define PAGE 100
+/* A page ends here, and a batch is refused from here on: what was read is in the request's arena,
+ * and is to fit an answer when every byte of it is escaped. */
+#define PAGE_BYTES (7 * GT_MIB)
 
 static struct gt_str digest_text(struct gt_arena *a, const struct oci_digest *d)
 {
@@ -194,6 +198,24 @@ static int image_missing(const struct ecr_image_identifier *id, const struct ecr
                       GT_STR_ARG(repo->name), GT_STR_ARG(repo->account));
 }
 
+/* What AWS takes for a digest: [a-zA-Z0-9-_+.]+:[a-fA-F0-9]+ */
+static bool digest_shaped(struct gt_str s)
+{
+    static const char algorithm[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_+.";
+    size_t i = 0, n = 0;
+    while (i < s.n && s.p[i] && strchr(algorithm, s.p[i])) {
+        i++;
+    }
+    if (i == 0 || i == s.n || s.p[i++] != ':') {
+        return false;
+    }
+    for (; i < s.n && s.p[i] && strchr("0123456789abcdefABCDEF", s.p[i]); i++) {
+        n++;
+    }
+    return n > 0 && i == s.n;
+}
+
 /* Why an id leads to no image; NULL: it does, *ret is filled. < 0 in *ret_rc for other errors. */
 static const char *resolve(struct data_req *rq, const struct ecr_repo *repo,
                            const struct ecr_image_identifier *id, bool with_body,
@@ -205,7 +227,8 @@ static const char *resolve(struct data_req *rq, const struct ecr_repo *repo,
         return ECR_IMAGE_FAILURE_CODE_MISSING_DIGEST_AND_TAG;
     }
     if (id->image_digest.n && oci_digest_parse(id->image_digest, &d, NULL) < 0) {
-        return ECR_IMAGE_FAILURE_CODE_INVALID_IMAGE_DIGEST;
+        return digest_shaped(id->image_digest) ? ECR_IMAGE_FAILURE_CODE_IMAGE_NOT_FOUND
+                                               : ECR_IMAGE_FAILURE_CODE_INVALID_IMAGE_DIGEST;
     }
     if (id->image_tag.n && !oci_tag_valid(id->image_tag)) {
         return ECR_IMAGE_FAILURE_CODE_INVALID_IMAGE_TAG;
@@ -224,59 +247,8 @@ static const char *resolve(struct data_req *rq, const struct ecr_repo *repo,
     return r < 0 ? ECR_IMAGE_FAILURE_CODE_IMAGE_NOT_FOUND : NULL;
 }
 
-static int describe_named(struct data_req *rq, const struct ecr_repo *repo,
-                          const struct ecr_image_identifier_list *ids,
-                          struct ecr_describe_images_out *out, struct gt_err *err)
-{
-    out->image_details.v = gt_arena_array(data_arena(rq), struct ecr_image_detail, ids->n + 1);
-    for (size_t i = 0; i < ids->n; i++) {
-        struct registry_manifest m;
-        int r;
-        const char *why = resolve(rq, repo, &ids->v[i], /* with_body= */ false, &m, &r, err);
-        if (why) {
-            return r < 0 ? r : image_missing(&ids->v[i], repo, err);
-        }
-        r = detail(rq, repo, &m, &out->image_details.v[out->image_details.n++], err);
-        if (r < 0) {
-            return r;
-        }
-    }
-    return 0;
-}
-
-int ecr_describe_images(struct data_req *rq, const struct ecr_describe_images_in *in,
-                        struct ecr_describe_images_out *out, struct gt_err *err)
-{
-    struct ecr_repo repo;
-    struct oci_digest from;
-    struct gt_str tag;
-    int r = find_repo(rq, in->registry_id, in->repository_name, &repo, err);
-    if (r == 0 && in->next_token.n) {
-        r = position_parse(in->next_token, &from, &tag, err);
-    }
-    out->image_details.has = true;
-    if (r < 0 || in->image_ids.n) {
-        return r < 0 ? r : describe_named(rq, &repo, &in->image_ids, out, err);
-    }
-    size_t limit = in->has_max_results ? (size_t)in->max_results : PAGE, n;
-    struct registry_manifest *v;
-    r = registry_manifests(registry_of(rq), repo.store, in->next_token.n ? &from : NULL,
-                           in->filter ? filter_of(in->filter->tag_status) : REGISTRY_ANY, limit + 1,
-                           data_arena(rq), &v, &n, err);
-    out->image_details.v = gt_arena_array(data_arena(rq), struct ecr_image_detail, limit + 1);
-    for (size_t i = 0; r >= 0 && i < n && i < limit; i++) {
-        r = detail(rq, &repo, &v[i], &out->image_details.v[out->image_details.n++], err);
-    }
-    if (r >= 0 && n > limit) {
-        out->next_token = digest_text(data_arena(rq), &v[limit - 1].digest);
-    }
-    return r < 0 ? r : 0;
-}
-
-/* -- batches -- */
-
-static void fail(struct data_req *rq, struct ecr_image_failure *f,
-                 const struct ecr_image_identifier *id, const char *code, const char *reason)
+/* The words for a failure of resolve(). */
+static const char *reason_of(const char *code)
 {
     static const struct {
         const char *code, *reason;
@@ -293,13 +265,102 @@ static void fail(struct data_req *rq, struct ecr_image_failure *f,
          "Requested image tag does not match the requested image digest"},
         {ECR_IMAGE_FAILURE_CODE_IMAGE_NOT_FOUND, "Requested image not found"},
     };
-    for (size_t i = 0; !reason && i < GT_ARRAY_LEN(usual); i++) {
-        reason = gt_streq(usual[i].code, code) ? usual[i].reason : NULL;
+    for (size_t i = 0; i < GT_ARRAY_LEN(usual); i++) {
+        if (gt_streq(usual[i].code, code)) {
+            return usual[i].reason;
+        }
     }
+    return code;
+}
+
+static bool filter_takes(enum registry_filter filter, bool tagged)
+{
+    return filter == REGISTRY_ANY || (filter == REGISTRY_TAGGED) == tagged;
+}
+
+static int describe_named(struct data_req *rq, const struct ecr_repo *repo,
+                          const struct ecr_image_identifier_list *ids, enum registry_filter filter,
+                          struct ecr_describe_images_out *out, struct gt_err *err)
+{
+    out->image_details.v = gt_arena_array(data_arena(rq), struct ecr_image_detail, ids->n + 1);
+    for (size_t i = 0; i < ids->n; i++) {
+        struct registry_manifest m;
+        struct ecr_image_detail d;
+        int r;
+        const char *why = resolve(rq, repo, &ids->v[i], /* with_body= */ false, &m, &r, err);
+        if (why && r == 0 && strncmp(why, "Image", 5) != 0) {
+            return gt_err_aws(err, GT_ERR_INVALID, "InvalidParameterException", "%s",
+                              reason_of(why));
+        }
+        if (why) {
+            return r < 0 ? r : image_missing(&ids->v[i], repo, err);
+        }
+        r = detail(rq, repo, &m, &d, err);
+        if (r < 0) {
+            return r;
+        }
+        if (filter_takes(filter, d.image_tags.n > 0)) {
+            out->image_details.v[out->image_details.n++] = d;
+        }
+    }
+    return 0;
+}
+
+/* A page of all images. It is shorter than asked for where images have many tags. */
+static int describe_all(struct data_req *rq, const struct ecr_repo *repo,
+                        const struct oci_digest *after, enum registry_filter filter, size_t limit,
+                        struct ecr_describe_images_out *out, struct gt_err *err)
+{
+    struct registry_manifest *v;
+    size_t n, i = 0;
+    int r = registry_manifests(registry_of(rq), repo->store, after, filter, limit + 1,
+                               data_arena(rq), &v, &n, err);
+    out->image_details.v = gt_arena_array(data_arena(rq), struct ecr_image_detail, limit + 1);
+    for (; r >= 0 && i < n && i < limit && (i == 0 || data_arena(rq)->used < PAGE_BYTES); i++) {
+        r = detail(rq, repo, &v[i], &out->image_details.v[out->image_details.n++], err);
+    }
+    if (r >= 0 && i < n) {
+        out->next_token = digest_text(data_arena(rq), &v[i - 1].digest);
+    }
+    return r < 0 ? r : 0;
+}
+
+int ecr_describe_images(struct data_req *rq, const struct ecr_describe_images_in *in,
+                        struct ecr_describe_images_out *out, struct gt_err *err)
+{
+    struct ecr_repo repo;
+    struct oci_digest from;
+    struct gt_str tag;
+    if (in->image_ids.n && (in->has_max_results || in->next_token.n)) {
+        return gt_err_aws(err, GT_ERR_INVALID, "InvalidParameterException",
+                          "Invalid parameter at '%s' failed to satisfy constraint: "
+                          "'must not be given together with imageIds'",
+                          in->has_max_results ? "maxResults" : "nextToken");
+    }
+    int r = find_repo(rq, in->registry_id, in->repository_name, &repo, err);
+    if (r == 0 && in->next_token.n) {
+        r = position_parse(in->next_token, &from, &tag, err);
+    }
+    if (r < 0) {
+        return r;
+    }
+    enum registry_filter filter = in->filter ? filter_of(in->filter->tag_status) : REGISTRY_ANY;
+    out->image_details.has = true;
+    return in->image_ids.n
+               ? describe_named(rq, &repo, &in->image_ids, filter, out, err)
+               : describe_all(rq, &repo, in->next_token.n ? &from : NULL, filter,
+                              in->has_max_results ? (size_t)in->max_results : PAGE, out, err);
+}
+
+/* -- batches -- */
+
+static void fail(struct data_req *rq, struct ecr_image_failure *f,
+                 const struct ecr_image_identifier *id, const char *code, const char *reason)
+{
     f->image_id = gt_arena_new(data_arena(rq), struct ecr_image_identifier);
     *f->image_id = *id;
     f->failure_code = gt_str(code);
-    f->failure_reason = gt_str(reason ? reason : code);
+    f->failure_reason = gt_str(reason ? reason : reason_of(code));
 }
 
 static bool accepted(const struct wire_str_list *types, struct gt_str type)
@@ -325,6 +386,12 @@ int ecr_batch_get_image(struct data_req *rq, const struct ecr_batch_get_image_in
     for (size_t i = 0; r >= 0 && i < n; i++) {
         const struct ecr_image_identifier *id = &in->image_ids.v[i];
         struct registry_manifest m;
+        if (a->used > PAGE_BYTES) {
+            return gt_err_aws(err, GT_ERR_INVALID, "InvalidParameterException",
+                              "Invalid parameter at 'imageIds' failed to satisfy constraint: 'the "
+                              "images' manifests must be at most %lu MiB together'",
+                              PAGE_BYTES / GT_MIB);
+        }
         const char *why = resolve(rq, &repo, id, /* with_body= */ true, &m, &r, err);
         if (!why && !accepted(&in->accepted_media_types, m.media_type)) {
             fail(rq, &out->failures.v[out->failures.n++], id,
@@ -344,6 +411,26 @@ int ecr_batch_get_image(struct data_req *rq, const struct ecr_batch_get_image_in
         }
     }
     return r < 0 ? r : 0;
+}
+
+static const char *referenced(struct data_req *rq, const struct ecr_repo *repo,
+                              const struct ecr_image_identifier *id)
+{
+    struct oci_digest d;
+    struct registry_manifest *v = NULL;
+    size_t n = 0;
+    gt_auto_buf struct gt_buf text = GT_BUF_INIT(64 * GT_KIB);
+    gt_buf_puts(&text, "Requested image referenced by manifest list: [");
+    if (oci_digest_parse(id->image_digest, &d, NULL) == 0) {
+        (void)registry_indexes_of(registry_of(rq), repo->store, &d, PAGE, data_arena(rq), &v, &n,
+                                  NULL);
+    }
+    for (size_t i = 0; i < n; i++) {
+        char digest[OCI_DIGEST_TEXT + 1];
+        gt_buf_printf(&text, "%s%s", i ? ", " : "", oci_digest_text(&v[i].digest, digest));
+    }
+    gt_buf_putc(&text, ']');
+    return gt_arena_str(data_arena(rq), gt_buf_view(&text));
 }
 
 /* One entry of BatchDeleteImage: what went is appended. NULL, or the failure's code. */
@@ -404,7 +491,7 @@ int ecr_batch_delete_image(struct data_req *rq, const struct ecr_batch_delete_im
         if (why && r >= 0) {
             fail(rq, &out->failures.v[out->failures.n++], &in->image_ids.v[i], why,
                  gt_streq(why, ECR_IMAGE_FAILURE_CODE_IMAGE_REFERENCED_BY_MANIFEST_LIST)
-                     ? "Requested image referenced by manifest list"
+                     ? referenced(rq, &repo, &in->image_ids.v[i])
                      : NULL);
         }
     }

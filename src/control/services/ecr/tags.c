@@ -3,10 +3,11 @@
 #include "control/services/ecr/repository.h"
 #include "control/services/gen/ecr_handlers.h"
 #include "lib/wire/arn.h"
+#include "lib/wire/utf8.h"
 
 static int tag_check(const struct ecr_tag *t, struct gt_err *err)
 {
-    if (t->key.n == 0 || t->key.n > 512 || t->value.n > 1024) {
+    if (t->key.n == 0 || wire_utf8_count(t->key) > 128 || wire_utf8_count(t->value) > 256) {
         return gt_err_aws(err, GT_ERR_INVALID, "InvalidTagParameterException",
                           "A tag's key has 1 to 128 characters, its value at most 256");
     }
