@@ -294,12 +294,18 @@ def test_umoci_image_after_a_round_trip(server, repo, auth, tmp_path):
 def test_docker_client_reads_manifests(server, repo, auth, web, tmp_path):
     if not shutil.which('docker'):
         pytest.skip('no docker client')
-    digest = web.push(repo, 'v1', b'layer')
+    docker = 'application/vnd.docker.'  # its own kind: of OCI's it makes something now and then only
+    config = b'{"os":"linux","architecture":"amd64"}'
+    web.upload(repo, config)
+    text = json.dumps({'schemaVersion': 2, 'mediaType': docker + 'distribution.manifest.v2+json',
+                       'config': describe(docker + 'container.image.v1+json', config),
+                       'layers': []}).encode()
+    assert web('PUT', f'/v2/{repo}/manifests/v1', text)[0] == 201
     os.makedirs(f'{tmp_path}/docker')
     shutil.copy(auth, f'{tmp_path}/docker/config.json')
     r = run('docker', '--config', f'{tmp_path}/docker', 'manifest', 'inspect', '--insecure',
-            f'{server.host}/{repo}@{digest}')
-    assert json.loads(r.stdout)['config']['mediaType'] == CONFIG
+            f'{server.host}/{repo}@{sha(text)}')
+    assert json.loads(r.stdout)['config']['digest'] == sha(config)
 
 
 def test_aws_cli_logs_in(server, repo):
