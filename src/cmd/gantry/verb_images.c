@@ -5,17 +5,93 @@
 #include <string.h>
 #include <sys/socket.h>
 
+/* One answer of the agent; NULL when it went away. */
+static json_t *answer(int fd)
+{
+    enum { MAX = 1 << 20 };
+    gt_auto_free char *text = gt_malloc(MAX);
+    ssize_t n = recv(fd, text, MAX, 0);
+    return n > 0 ? json_loadb(text, (size_t)n, 0, NULL) : NULL;
+}
+
+static json_t *ask(int fd, json_t *what)
+{
+    char *text = json_dumps(what, JSON_COMPACT);
+    json_decref(what);
+    GT_ASSERT(text);
+    ssize_t n = send(fd, text, strlen(text), MSG_NOSIGNAL);
+    free(text);
+    return n < 0 ? NULL : answer(fd);
+}
+
+/* 0, or a message was printed. */
+static int check(const json_t *root)
+{
+    const char *why = json_string_value(json_object_get(root, "error"));
+    if (!root || why) {
+        fprintf(stderr, "gantry images: %s\n", why ? why : "the agent went away");
+        return 1;
+    }
+    return 0;
+}
+
+static void print_images(const json_t *list)
+{
+    size_t i;
+    json_t *o;
+    json_array_foreach(list, i, o)
+    {
+        const char *name = json_string_value(json_object_get(o, "name"));
+        const char *digest = json_string_value(json_object_get(o, "digest"));
+        printf("%-48s  %-19.19s  %7.1f MB\n", name ? name : "", digest ? digest : "",
+               (double)json_integer_value(json_object_get(o, "size")) / 1e6);
+    }
+}
+
+static int list(int fd)
+{
+    json_t *root = ask(fd, json_pack("{s:s}", "op", "images"));
+    int r = check(root);
+    if (r == 0) {
+        printf("%-48s  %-19s  %10s\n", "IMAGE", "DIGEST", "SIZE");
+    }
+    for (bool more = r == 0; more;) {
+        print_images(json_object_get(root, "images"));
+        more = json_is_true(json_object_get(root, "more"));
+        json_decref(root);
+        root = more ? answer(fd) : NULL;
+        more = more && root;
+    }
+    json_decref(root);
+    return r;
+}
+
+static int remove_images(int fd, const char *image)
+{
+    json_t *root = ask(fd, image ? json_pack("{s:s, s:s}", "op", "image-remove", "image", image)
+                                 : json_pack("{s:s}", "op", "image-prune"));
+    int r = check(root);
+    if (r == 0) {
+        printf("removed %d images\n", (int)json_integer_value(json_object_get(root, "removed")));
+    }
+    json_decref(root);
+    return r;
+}
+
 int cmd_images(int argc, char **argv)
 {
-    const char *state = default_state();
+    const char *state = default_state(), *image = NULL;
+    bool prune = false;
     const struct option_def defs[] = {
+        {"remove", "IMAGE", "remove an image that no container runs from", &image, NULL},
+        {"prune", NULL, "remove all of these", NULL, &prune},
         {"state", "DIR", "state folder of the Gantry meant", &state, NULL},
         {0},
     };
     struct instance in;
     struct gt_err err = GT_ERR_INIT;
-    int r = options_parse(defs, "gantry images", "Lists the images that are on this node.", argc,
-                          argv, NULL);
+    int r = options_parse(defs, "gantry images",
+                          "Lists or removes the images that are on this node.", argc, argv, NULL);
     if (r != 0) {
         return r < 0 ? 0 : r;
     }
@@ -26,21 +102,5 @@ int cmd_images(int argc, char **argv)
     if (fd < 0) {
         return cli_fail(&err);
     }
-    static const char ask[] = "{\"op\":\"images\"}";
-    enum { MAX = 1 << 20 };
-    gt_auto_free char *answer = gt_malloc(MAX);
-    ssize_t n = send(fd, ask, sizeof ask - 1, MSG_NOSIGNAL) < 0 ? -1 : recv(fd, answer, MAX, 0);
-    json_t *root = n > 0 ? json_loadb(answer, (size_t)n, 0, NULL) : NULL;
-    printf("%-48s  %-19s  %10s\n", "IMAGE", "DIGEST", "SIZE");
-    size_t i;
-    json_t *o;
-    json_array_foreach(json_object_get(root, "images"), i, o)
-    {
-        const char *name = json_string_value(json_object_get(o, "name"));
-        const char *digest = json_string_value(json_object_get(o, "digest"));
-        printf("%-48s  %-19.19s  %7.1f MB\n", name ? name : "", digest ? digest : "",
-               (double)json_integer_value(json_object_get(o, "size")) / 1e6);
-    }
-    json_decref(root);
-    return n > 0 ? 0 : 1;
+    return prune || image ? remove_images(fd, prune ? NULL : image) : list(fd);
 }

@@ -24,7 +24,8 @@ static int open_parts(struct node *n, struct gt_err *err)
     if (r == 0) {
         r = gt_mkdirs(n->o.run_dir, 0700, err);
     }
-    struct image_store_options io = {.dir = images, .local_blobs = n->o.blobs_dir};
+    struct image_store_options io = {
+        .dir = images, .local_blobs = n->o.blobs_dir, .ca_file = n->o.ca_file};
     if (r == 0) {
         r = image_store_open(&io, &n->images, err);
     }
@@ -78,6 +79,7 @@ static void on_tick(uv_timer_t *timer)
         trim_spools(e->value);
     }
     node_link_check(n);
+    node_images_tick(n);
 }
 
 static void on_signal(uv_signal_t *s, int number)

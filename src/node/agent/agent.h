@@ -2,9 +2,9 @@
  * The agent of a node: makes what the server wants of this node true, and reports what is.
  *
  * One libuv loop owns all state. Three threads talk to the server (poll, report, logs), and
- * blocking work (pulls, networks, removals) runs on libuv's pool; all of them hand their results to
- * the loop. A task is a level-triggered state machine (step.c): whatever happens, task_step() looks
- * at how things are and does what comes next.
+ * blocking work runs on libuv's pool (networks, removals) or on threads of its own (pulls); all of
+ * them hand their results to the loop. A task is a level-triggered state machine (step.c): whatever
+ * happens, task_step() looks at how things are and does what comes next.
  *
  * The agent may die at any time. Shims and gantry-link go on without it; when it comes back it
  * finds its tasks in <state>/agent/tasks, asks their shims what happened, and goes on.

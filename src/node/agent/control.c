@@ -4,6 +4,7 @@
 #include "lib/base/list.h"
 #include "lib/base/log.h"
 #include "lib/wire/utf8.h"
+#include "node/agent/images.h"
 #include "node/agent/task.h"
 
 #include <fcntl.h>
@@ -15,7 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { MESSAGE_MAX = 64 * 1024, MAX_CONNECTIONS = 64 };
+enum { MESSAGE_MAX = 64 * 1024, MAX_CONNECTIONS = 64, IMAGES_AT_ONCE = 100 };
 
 struct connection {
     struct gt_list link;
@@ -227,9 +228,61 @@ static void do_images(struct connection *k)
                                         images[i]->digest, "size", (json_int_t)images[i]->size,
                                         "pulledAt", (json_int_t)images[i]->pulled_ms));
         image_unref(images[i]);
+        if (json_array_size(list) == IMAGES_AT_ONCE && i + 1 < n) {
+            send_json(k->fd, json_pack("{s:o, s:b}", "images", list, "more", 1), -1);
+            list = json_array();
+        }
     }
     free(images);
-    send_json(k->fd, json_pack("{s:o}", "images", list), -1);
+    send_json(k->fd, json_pack("{s:o, s:b}", "images", list, "more", 0), -1);
+}
+
+/* Removing trees takes a while: apart, with a descriptor of its own, for the connection may end. */
+struct removal {
+    struct image_store *images;
+    char *name; /* NULL: all that are unused */
+    int fd;
+    unsigned gone;
+    int r;
+    struct gt_err err;
+};
+
+static void removal_work(void *arg)
+{
+    struct removal *k = arg;
+    if (k->name) {
+        k->r = image_remove(k->images, k->name, &k->err);
+        k->gone = k->r == 0;
+    } else {
+        k->gone = images_prune(k->images);
+    }
+}
+
+static void removal_done(struct node *n, void *arg)
+{
+    struct removal *k = arg;
+    if (k->r < 0) {
+        send_error(k->fd, k->err.msg);
+    } else {
+        send_json(k->fd, json_pack("{s:i}", "removed", (int)k->gone), -1);
+    }
+    close(k->fd);
+    free(k->name);
+    free(k);
+}
+
+static void do_remove(struct connection *k, const char *name)
+{
+    int fd = fcntl(k->fd, F_DUPFD_CLOEXEC, 0);
+    if (!k->c->n->ready || fd < 0) {
+        gt_closep(&fd);
+        send_error(k->fd, "the agent is not ready yet: it looks for its tasks");
+        return;
+    }
+    struct removal *w = gt_new(struct removal);
+    *w = (struct removal){
+        .images = k->c->n->images, .name = name ? gt_strdup(name) : NULL, .fd = fd};
+    node_work_apart(k->c->n, removal_work, removal_done, w, NULL);
 }
 
 static void do_tasks(struct connection *k)
@@ -266,6 +319,10 @@ static void handle(struct connection *k, const char *text, size_t n, const int *
         do_exec(k, o, fds, n_fds);
     } else if (gt_streq(op, "images")) {
         do_images(k);
+    } else if (gt_streq(op, "image-prune")) {
+        do_remove(k, NULL);
+    } else if (gt_streq(op, "image-remove") && json_string_value(json_object_get(o, "image"))) {
+        do_remove(k, json_string_value(json_object_get(o, "image")));
     } else if (gt_streq(op, "tasks")) {
         do_tasks(k);
     } else {

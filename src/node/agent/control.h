@@ -9,7 +9,9 @@
  *       without tty: three descriptors, standard input, output and error
  *     -> {"pid":n}, with tty the terminal's master as a descriptor
  *     -> {"exitCode":n} when it ends. Closing the connection before sends SIGKILL.
- *   {"op":"images"}  -> {"images":[{"name","digest","size","pulledAt"}]}
+ *   {"op":"images"}  -> {"images":[{"name","digest","size","pulledAt"}],"more":bool}, again while
+ *       "more" is true
+ *   {"op":"image-remove","image":name} and {"op":"image-prune"}  -> {"removed":n}
  *   {"op":"tasks"}   -> {"tasks":[{"id","status","containers":[{"name","status","spool"}]}]}
  */
 #ifndef GT_NODE_AGENT_CONTROL_H

@@ -11,6 +11,7 @@
 #include "node/shim/shim_client.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <uv.h>
 
 struct session;
@@ -41,6 +42,11 @@ struct node {
     bool ready; /* the network is open and earlier tasks were found again */
 
     struct image_store *images;
+    int64_t images_due_ms; /* the next tidying up, by the monotonic clock */
+    bool images_tidying;
+    pthread_mutex_t apart_lock;
+    pthread_cond_t apart_free;
+    unsigned apart; /* threads of node_work_apart() at work; under apart_lock */
     struct net *net;
     struct shim_opts shim_opts;
     struct shim_pool *pool;
@@ -60,6 +66,15 @@ void node_post(struct node *n, void (*fn)(struct node *n, void *arg), void *arg)
 /* From the loop: work(arg) on the pool, then done(n, arg) on the loop. */
 void node_work(struct node *n, void (*work)(void *arg), void (*done)(struct node *n, void *arg),
                void *arg);
+/* The same on a thread of its own: for what may take long (the network), so that it keeps nothing
+ * else waiting. At most NODE_WORK_APART at a time; the rest wait for their turn, which `give_up`
+ * (may be NULL) ends: work() is called all the same and should look at it. */
+#define NODE_WORK_APART 32
+void node_work_apart(struct node *n, void (*work)(void *arg),
+                     void (*done)(struct node *n, void *arg), void *arg, atomic_bool *give_up);
+
+/* --- images.c: the image store's house-keeping */
+void node_images_tick(struct node *n); /* once a second */
 
 /* --- identity.c: <state>/agent/node.json */
 int node_identity_load(const struct agent_options *o, struct node_identity *ret,

@@ -63,14 +63,32 @@ static int credentials(void *arg, const char *host, struct image_credentials *to
     return r;
 }
 
-/* "<account>.dkr.ecr.<region>.amazonaws.com/x" is this server's registry under AWS's name. */
-static char *local_reference(const struct node *n, struct gt_str image)
+/* Other names of the server's registry: AWS's ("<account>.dkr.ecr.<region>.amazonaws.com"), and
+ * "localhost" for a server on this machine. */
+static bool is_own(const char *own, const char *host)
+{
+    if (strstr(host, ".dkr.ecr.") || strcmp(own, host) == 0) {
+        return true;
+    }
+    const char *port = strncmp(own, "127.0.0.1", 9) == 0 ? own + 9
+                       : strncmp(own, "[::1]", 5) == 0   ? own + 5
+                                                         : NULL;
+    return port && strncmp(host, "localhost", 9) == 0 && strcmp(host + 9, port) == 0;
+}
+
+/* The reference as it is pulled. *ret_own: from the server's own registry. */
+static char *local_reference(const struct node *n, struct gt_str image, bool *ret_own)
 {
     gt_auto_free char *text = gt_strndup(image.p, image.n);
     char *slash = strchr(text, '/');
-    const char *host = strstr(n->o.server, "://");
-    if (slash && host && strstr(text, ".dkr.ecr.") && strstr(text, ".dkr.ecr.") < slash) {
-        return gt_asprintf("%s%s", host + 3, slash);
+    const char *own = strstr(n->o.server, "://");
+    if (slash && own) {
+        *slash = '\0';
+        *ret_own = is_own(own + 3, text);
+        if (*ret_own) {
+            return gt_asprintf("%s/%s", own + 3, slash + 1);
+        }
+        *slash = '/';
     }
     return gt_steal_ptr(text);
 }
@@ -79,7 +97,8 @@ static int pull(struct prepare *p, size_t i)
 {
     struct node *n = p->n;
     struct container *c = &p->t->containers[i];
-    gt_auto_free char *reference = local_reference(n, c->def->image);
+    bool own = false;
+    gt_auto_free char *reference = local_reference(n, c->def->image, &own);
     /* Like ECS: the registry is asked each time, and what is here does when it does not answer. */
     if (n->o.prefer_cached && image_find(n->images, reference, &p->images[i], NULL) == 0) {
         return 0;
@@ -88,9 +107,10 @@ static int pull(struct prepare *p, size_t i)
                                    .credentials = credentials,
                                    .arg = n,
                                    .principal = "node",
+                                   .cancel = &p->t->give_up,
                                    .always = true};
     int r = image_pull(n->images, &o, &p->images[i], &p->err);
-    if (r < 0 && p->err.kind == GT_ERR_UNAVAILABLE &&
+    if (r < 0 && p->err.kind == GT_ERR_UNAVAILABLE && !atomic_load(&p->t->give_up) &&
         image_find(n->images, reference, &p->images[i], NULL) == 0) {
         gt_warn("task %s: %s; using the image that is here", p->t->id, p->err.msg);
         r = 0;
@@ -292,6 +312,8 @@ static void done(struct node *n, void *arg)
         c->image = p->images[i];
         if (c->image) {
             snprintf(c->image_digest, sizeof c->image_digest, "%s", c->image->digest);
+            snprintf(c->manifest_digest, sizeof c->manifest_digest, "%s",
+                     c->image->manifest_digest);
         }
         c->log = p->logs[i];
     }
@@ -312,6 +334,19 @@ static void done(struct node *n, void *arg)
     node_pool_refill_soon(n);
 }
 
+/* Whether all images are here, and only Gantry's own registry is asked for them: the usual case,
+ * which is done in milliseconds. Other registries may take their time, or hang. */
+static bool quick(const struct prepare *p)
+{
+    bool quick = true;
+    for (size_t i = 0; quick && i < p->t->n_containers; i++) {
+        bool own = false;
+        gt_auto_free char *reference = local_reference(p->n, p->t->containers[i].def->image, &own);
+        quick = own && image_here(p->n->images, reference);
+    }
+    return quick;
+}
+
 void task_prepare(struct task *t)
 {
     struct prepare *p = gt_new(struct prepare);
@@ -320,5 +355,9 @@ void task_prepare(struct task *t)
     p->images = gt_new_array(struct image *, t->n_containers);
     p->logs = gt_new_array(struct log_stream *, t->n_containers);
     t->preparing = true;
-    node_work(t->node, work, done, p);
+    if (quick(p)) {
+        node_work(t->node, work, done, p);
+    } else {
+        node_work_apart(t->node, work, done, p, &t->give_up);
+    }
 }

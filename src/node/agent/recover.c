@@ -48,8 +48,10 @@ static void take_over(struct container *c, const struct shim_container *s)
 
 static void take_image(struct container *c)
 {
-    if (c->image_digest[0]) {
-        image_find(c->task->node->images, c->image_digest, &c->image, NULL);
+    /* By the manifest: nothing leads from an index to it once the tag has moved on. */
+    const char *digest = c->manifest_digest[0] ? c->manifest_digest : c->image_digest;
+    if (digest[0]) {
+        image_find(c->task->node->images, digest, &c->image, NULL);
     }
 }
 

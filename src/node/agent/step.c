@@ -596,6 +596,9 @@ void task_step(struct task *t)
         check_running(t); /* also of what has ended already */
     }
     bool end = t->desired_stop || t->stop_code || t->forgotten;
+    if (end && t->preparing) {
+        atomic_store(&t->give_up, true);
+    }
     if (end && t->phase < TASK_STOPPING && !t->preparing) {
         t->phase = TASK_STOPPING;
         t->stopping_ms = now;

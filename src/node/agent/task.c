@@ -186,11 +186,11 @@ struct container *task_container(struct task *t, const char *name)
 
 static json_t *container_state(const struct container *c)
 {
-    return json_pack("{s:s, s:s, s:s, s:b, s:b, s:i, s:b, s:s, s:I, s:I}", "name", c->name,
-                     "endpoint", c->endpoint, "imageDigest", c->image_digest, "startFailed",
-                     c->start_failed, "hasExit", c->has_exit, "exitCode", c->exit_code, "oom",
-                     c->oom, "reason", c->reason, "startedAt", (json_int_t)c->started_ms,
-                     "stoppedAt", (json_int_t)c->stopped_ms);
+    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:i, s:b, s:s, s:I, s:I}", "name", c->name,
+                     "endpoint", c->endpoint, "imageDigest", c->image_digest, "manifest",
+                     c->manifest_digest, "startFailed", c->start_failed, "hasExit", c->has_exit,
+                     "exitCode", c->exit_code, "oom", c->oom, "reason", c->reason, "startedAt",
+                     (json_int_t)c->started_ms, "stoppedAt", (json_int_t)c->stopped_ms);
 }
 
 /* What the server does not know and a restart must not lose. "over": how the containers ended is
@@ -249,6 +249,7 @@ static void load_container(struct container *c, const json_t *o, bool over)
 {
     copy_text(o, "endpoint", c->endpoint, sizeof c->endpoint);
     copy_text(o, "imageDigest", c->image_digest, sizeof c->image_digest);
+    copy_text(o, "manifest", c->manifest_digest, sizeof c->manifest_digest);
     c->start_failed = json_is_true(json_object_get(o, "startFailed"));
     if (!over) {
         return; /* the shim knows better */

@@ -13,6 +13,7 @@
 #include "lib/wire/gen/ecs.h"
 #include "node/agent/node.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -45,7 +46,8 @@ struct container {
     enum container_state state;
     bool start_failed; /* it never ran */
     struct image *image;
-    char image_digest[80]; /* "sha256:..." once known */
+    char image_digest[80];    /* "sha256:..." once known */
+    char manifest_digest[80]; /* of this platform's manifest: finds the image again */
     int pid;
     bool has_exit;
     int exit_code;
@@ -77,7 +79,8 @@ struct task {
 
     enum task_phase phase;
     bool desired_stop;
-    bool preparing; /* a prepare job is on the pool */
+    bool preparing;      /* a prepare job is under way */
+    atomic_bool give_up; /* the job is to end soon: nobody wants the task any more */
     bool prepared;
     bool cleaning;
     bool adopted;   /* found again after a restart of the agent */

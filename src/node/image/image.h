@@ -146,6 +146,10 @@ int image_pull(struct image_store *s, const struct image_pull_options *options,
 int image_find(struct image_store *s, const char *reference, struct image **ret_image,
                struct gt_err *err);
 
+/* Whether the reference leads to something here, for who must not block: false as well when the
+ * store is busy at this moment. */
+bool image_here(struct image_store *s, const char *reference);
+
 /* Every reference that is here, sorted by name; an image with two tags comes twice. The caller
  * unrefs each and frees the array. */
 int image_list(struct image_store *s, struct image ***ret_images, size_t *ret_n,

@@ -449,6 +449,18 @@ int image_find(struct image_store *s, const char *reference, struct image **ret_
     return r;
 }
 
+bool image_here(struct image_store *s, const char *reference)
+{
+    struct ref *ref;
+    struct record *rec;
+    if (pthread_mutex_trylock(&s->lock) != 0) {
+        return false;
+    }
+    int r = lookup(s, reference, &ref, &rec, NULL);
+    pthread_mutex_unlock(&s->lock);
+    return r == 0;
+}
+
 static int by_name(const void *a, const void *b)
 {
     return strcmp((*(struct image *const *)a)->name, (*(struct image *const *)b)->name);
