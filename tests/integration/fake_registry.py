@@ -49,10 +49,11 @@ class Fault:
     """What happens to requests whose path contains `match`. Counts down `times`."""
 
     def __init__(self, match, times=1 << 30, status=None, cut=None, stall=None, data=None,
-                 length=None, no_range=False, headers=()):
+                 length=None, no_range=False, headers=(), trickle=None):
         self.match, self.times = match, times
         self.status, self.cut, self.stall, self.data = status, cut, stall, data
         self.length, self.no_range, self.headers = length, no_range, headers
+        self.trickle = trickle  # seconds between two bytes
 
 
 class Registry:
@@ -177,9 +178,9 @@ class Registry:
         with self.lock:
             self.log.append({"path": h.path, "range": h.headers.get("Range"),
                              "auth": h.headers.get("Authorization")})
-        if h.path.startswith("/token"):
-            return self.give_token(h)
         fault = self.fault_for(h.path)
+        if h.path.startswith("/token") and not fault:
+            return self.give_token(h)
         if fault and fault.status:
             return self.answer(h, fault.status, b'{"errors":[{"code":"UNKNOWN"}]}',
                                headers=fault.headers)
@@ -222,6 +223,11 @@ class Registry:
         h.send_response(status)
         h.send_header("Content-Length", str(fault.length if fault and fault.length else len(data)))
         h.end_headers()
+        if fault and fault.trickle:
+            for i in range(len(data)):
+                h.wfile.write(data[i:i + 1])
+                if self.released.wait(fault.trickle):
+                    return None
         if not fault or (fault.cut is None and fault.stall is None):
             return h.wfile.write(data)
         at = fault.cut if fault.cut is not None else fault.stall

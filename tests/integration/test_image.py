@@ -327,6 +327,32 @@ def test_trouble_that_passes(store, registry):
     store.pull(registry.host + "/app:1")
 
 
+def test_trouble_at_the_token_service_that_passes(store):
+    r = Registry(auth="bearer")
+    try:
+        r.add_image("app", [r.add_layer(item("f", "x"))])
+        for status in (503, 429):
+            r.faults = [Fault("/token", times=2, status=status)]
+            store.pull(r.host + "/app:1", options=["-u", "user:secret", "-a"])
+            assert len(r.asked("/token")) == 3
+            del r.log[:]
+        r.faults = [Fault("/token", status=503)]
+        out = store.run("pull", r.host + "/app:1", options=["-u", "user:secret", "-a"])[0]
+        assert "answers 503" in out["error"] and len(r.asked("/token")) == 4
+    finally:
+        r.close()
+
+
+def test_a_registry_that_trickles(store, registry):
+    """A byte now and then is no progress."""
+    layer = registry.add_layer(item("f", os.urandom(100_000)))
+    registry.add_image("app", [layer])
+    registry.faults = [Fault(layer[0]["digest"], trickle=0.2)]
+    began = time.monotonic()
+    store.refused(registry.host + "/app:1", "too slow", options=["-r", "1", "-t", "3000"])
+    assert 3 < time.monotonic() - began < 40
+
+
 # ---- what is refused, and with which words ----
 
 def test_names_that_lead_nowhere(store, registry):
@@ -510,6 +536,22 @@ def test_a_killed_store(store, registry):
     im = store.pull(registry.host + "/slow:1")
     assert os.path.getsize(im["layers"][0] + "/f") == 2_000_000
     assert os.listdir(store.path + "/tmp") == []
+
+
+def test_a_worker_dies_with_its_store(store, registry):
+    """Whatever it is doing: it may read a file, or hang on a disk, and not notice that a pipe ended."""
+    p, worker = stalled_pull(store, registry)
+    os.kill(worker, signal.SIGSTOP)
+    p.kill()
+    p.wait()
+    for _ in range(100):
+        if not os.path.exists("/proc/%d/root" % worker):
+            break
+        time.sleep(0.05)
+    else:
+        os.kill(worker, signal.SIGKILL)
+        pytest.fail("the worker outlived its store")
+    registry.released.set()
 
 
 def test_a_damaged_store_is_mended_by_a_pull(store, registry):

@@ -198,7 +198,7 @@ int main(int argc, char **argv)
 {
     struct tool t = {.times = 1, .store = {.dir = "/tmp/image-store"}};
     int opt;
-    while ((opt = getopt(argc, argv, "d:w:l:u:c:r:k:n:apv")) != -1) {
+    while ((opt = getopt(argc, argv, "d:w:l:u:c:r:t:k:n:apv")) != -1) {
         switch (opt) {
         case 'd':
             t.store.dir = optarg;
@@ -214,6 +214,9 @@ int main(int argc, char **argv)
             break;
         case 'r':
             t.store.retries = (unsigned)strtoul(optarg, NULL, 10);
+            break;
+        case 't':
+            t.store.timeout_ms = (unsigned)strtoul(optarg, NULL, 10);
             break;
         case 'u':
             t.userpwd = optarg;

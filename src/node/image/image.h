@@ -42,7 +42,7 @@ struct image_store_options {
     const char *ca_file;     /* PEM file of further trusted authorities; NULL: the system's */
     unsigned parallel;       /* layers at a time for each pull; 0: 4 */
     unsigned retries;        /* attempts after the first for what may pass by itself; 0: 4 */
-    unsigned timeout_ms;     /* longest time without a byte; 0: 30000 */
+    unsigned timeout_ms;     /* longest time without (nearly) a byte; 0: 30000 */
 };
 
 /* -EBUSY when another process has the store open. */

@@ -13,7 +13,8 @@
 #define PAUSE_FIRST_MS 100
 #define PAUSE_MAX_MS 5000
 #define LARGE_FROM (256 * GT_KIB)
-#define ROUNDS_MAX 100 /* of a blob that comes in pieces: a registry may not do so for ever */
+#define GOT_ON (64 * GT_KIB) /* less of a blob is no progress */
+#define ROUNDS_MAX 100       /* of a blob that comes in pieces: a registry may not do so for ever */
 
 #define ACCEPT_MANIFESTS                                                                           \
     "Accept: application/vnd.oci.image.index.v1+json, "                                            \
@@ -192,6 +193,21 @@ static int status_trouble(const struct remote *r, const struct remote_call *c, c
     }
 }
 
+/* Counts an attempt and waits; false when there were enough. */
+static bool try_again(const struct remote *r, const struct remote_call *c, unsigned *tries)
+{
+    if (*tries >= r->o.retries) {
+        return false;
+    }
+    unsigned ms = GT_MIN((unsigned)PAUSE_FIRST_MS << *tries, (unsigned)PAUSE_MAX_MS);
+    if (c->retry_after_s > 0 && c->retry_after_s <= 10) {
+        ms = (unsigned)c->retry_after_s * 1000;
+    }
+    (*tries)++;
+    pause_ms(r, ms);
+    return true;
+}
+
 /* Decides after an exchange. Returns 1: ask again, 0: done, or a negative errno. */
 static int judge(struct remote *r, const struct attempt *a, const struct remote_call *c,
                  CURLcode code, const char *what, unsigned *auths, unsigned *tries,
@@ -215,17 +231,14 @@ static int judge(struct remote *r, const struct attempt *a, const struct remote_
         if (x == -EACCES) {
             return gt_err_wrap(err, "pull access denied for %s/%s", r->o.host, r->o.repository);
         }
+        if (x == -ECONNREFUSED && try_again(r, c, tries)) {
+            (*auths)--; /* the token service is in trouble, nothing was refused */
+            return 1;
+        }
         return x < 0 ? gt_err_wrap(err, "%s", what) : 1;
     }
-    bool passing = code == CURLE_OK ? c->status == 429 || c->status == 408 || c->status / 100 == 5
-                                    : curl_may_pass(code);
-    if (passing && *tries < r->o.retries) {
-        unsigned ms = GT_MIN((unsigned)PAUSE_FIRST_MS << *tries, (unsigned)PAUSE_MAX_MS);
-        if (c->retry_after_s > 0 && c->retry_after_s <= 10) {
-            ms = (unsigned)c->retry_after_s * 1000;
-        }
-        (*tries)++;
-        pause_ms(r, ms);
+    bool passing = code == CURLE_OK ? remote_passing(c->status) : curl_may_pass(code);
+    if (passing && try_again(r, c, tries)) {
         return 1;
     }
     if (code != CURLE_OK) {
@@ -354,7 +367,7 @@ int remote_blob(struct remote *r, const char *digest, uint64_t size, remote_take
         c.from = b.done;
         b.begun = false;
         CURLcode code = remote_exchange(&c);
-        if (b.done > c.from && rounds++ < ROUNDS_MAX) {
+        if (b.done - c.from >= GOT_ON && rounds++ < ROUNDS_MAX) {
             tries = auths = 0; /* it got on: a long blob may break often */
         }
         x = judge(r, &a, &c, code, what, &auths, &tries, err);

@@ -3,8 +3,9 @@
  * API (distribution-spec 1.1, "Pulling manifests", "Pulling blobs") with docker's token flow
  * (WWW-Authenticate: Bearer realm=..., RFC 6750). Several threads may use one at the same time.
  *
- * What may pass by itself is tried again with growing pauses: no connection, a broken one, 429 and
- * 5xx; a blob goes on where it stopped. Credentials go to the registry's own host and to the realm
+ * What may pass by itself is tried again with growing pauses: no connection, a broken one or one
+ * that only trickles, 429 and 5xx, of the registry or of its token service; a blob goes on where it
+ * stopped. Credentials go to the registry's own host and to the realm
  * that it names, never with a redirect to another host, and never in plain text unless the
  * registry itself speaks plain HTTP.
  */

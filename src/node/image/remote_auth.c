@@ -128,7 +128,7 @@ static int fetch_token(struct remote *r, const struct remote_challenge *ch, cons
                           c.curl_text[0] ? c.curl_text : curl_easy_strerror(code));
     }
     if (c.status / 100 != 2) {
-        return gt_err_set(err, c.status / 100 == 5 ? GT_ERR_UNAVAILABLE : GT_ERR_DENIED,
+        return gt_err_set(err, remote_passing(c.status) ? GT_ERR_UNAVAILABLE : GT_ERR_DENIED,
                           "'%.200s' answers %ld", ch->realm, c.status);
     }
     *ret_token = token_of(&answer);

@@ -9,6 +9,7 @@
 
 #define REDIRECTS_MAX 5L
 #define CONNECT_MS 10000L
+#define SLOWEST 128L /* bytes a second; what is slower for timeout_ms counts as nothing */
 
 #define IDLE_MAX 4
 
@@ -155,7 +156,7 @@ static void set_options(struct remote_call *c, struct curl_slist *headers)
         curl_easy_setopt(h, CURLOPT_BUFFERSIZE, (long)(256 * GT_KIB));
     }
     curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS, GT_MIN(CONNECT_MS, (long)o->timeout_ms));
-    curl_easy_setopt(h, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(h, CURLOPT_LOW_SPEED_LIMIT, SLOWEST);
     curl_easy_setopt(h, CURLOPT_LOW_SPEED_TIME, (long)GT_MAX(o->timeout_ms / 1000, 1U));
     curl_easy_setopt(h, CURLOPT_ERRORBUFFER, c->curl_text);
     curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, on_header);

@@ -60,6 +60,12 @@ CURLcode remote_exchange(struct remote_call *c);
 CURL *remote_pool_take(struct remote_pool *p); /* a new one when none is idle */
 void remote_pool_give(struct remote_pool *p, CURL *curl);
 
+/* A status that another attempt may change. */
+static inline bool remote_passing(long status)
+{
+    return status == 429 || status == 408 || status / 100 == 5;
+}
+
 /* remote_auth.c */
 void remote_challenge_parse(const char *header, struct remote_challenge *to);
 /* Answers a challenge: fills the remote's authorization. `serial` is the authorization that was

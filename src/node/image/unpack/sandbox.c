@@ -9,6 +9,7 @@
 #include <linux/capability.h>
 #include <linux/landlock.h>
 #include <linux/mount.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -139,6 +140,8 @@ int sandbox_enter(int *layer, bool *ret_privileged, struct gt_err *err)
         r = drop_privileges(err);
     }
     if (r == 0) {
+        /* Again: a change of user or capabilities takes it away (prctl(2)). */
+        prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
         r = sandbox_filter(err);
     }
