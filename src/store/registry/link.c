@@ -67,6 +67,47 @@ int registry_blob_find(struct registry *r, struct gt_str repo, const struct oci_
     return rc;
 }
 
+/* 1: seeing it must be written down. 0: it is young, or needed. */
+static int link_ages(struct registry_conn *c, struct gt_str repo, const struct oci_digest *d,
+                     int64_t before_ms, struct gt_err *err)
+{
+    int64_t id, linked_ms = 0;
+    int r = registry_repo_id(c, repo, &id, err);
+    if (r <= 0) {
+        return r < 0 ? r : no_blob(err, d);
+    }
+    sqlite3_stmt *st = registry_sql(c, SQL_LINK_FIND);
+    sqlite3_bind_int64(st, 1, id);
+    registry_bind_digest(st, 2, d);
+    r = registry_step(c, st, err);
+    if (r > 0) {
+        linked_ms = sqlite3_column_int64(st, 1);
+    }
+    sqlite3_reset(st);
+    if (r <= 0 || linked_ms >= before_ms) {
+        return r < 0 ? r : r == 0 ? no_blob(err, d) : 0;
+    }
+    st = registry_sql(c, SQL_REFERENCE_TO);
+    sqlite3_bind_int64(st, 1, id);
+    registry_bind_digest(st, 2, d);
+    sqlite3_bind_int(st, 3, REF_BLOB);
+    r = registry_probe(c, st, err);
+    return r < 0 ? r : r == 0;
+}
+
+int registry_blob_seen(struct registry *r, struct gt_str repo, const struct oci_digest *d,
+                       int64_t before_ms, int64_t now_ms, struct gt_err *err)
+{
+    struct registry_conn *c;
+    int rc = registry_reader(r, &c, err);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = link_ages(c, repo, d, before_ms, err);
+    registry_reader_done(r, c);
+    return rc <= 0 ? rc : registry_blob_mount(r, repo, repo, d, now_ms, err);
+}
+
 int registry_blob_mount(struct registry *r, struct gt_str from, struct gt_str repo,
                         const struct oci_digest *d, int64_t now_ms, struct gt_err *err)
 {

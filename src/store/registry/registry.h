@@ -39,6 +39,10 @@ int registry_blob_link(struct registry *r, struct gt_str repo, const struct oci_
 /* -ENOENT when the repository has no such blob, whatever other repositories have. */
 int registry_blob_find(struct registry *r, struct gt_str repo, const struct oci_digest *d,
                        int64_t *ret_size, struct gt_err *err);
+/* Somebody who was told that the blob is there may count on it: when no manifest of the repository
+ * needs it and its link is older than `before_ms`, the link is made young. -ENOENT as above. */
+int registry_blob_seen(struct registry *r, struct gt_str repo, const struct oci_digest *d,
+                       int64_t before_ms, int64_t now_ms, struct gt_err *err);
 /* Links what `from` has. -ENOENT as above. */
 int registry_blob_mount(struct registry *r, struct gt_str from, struct gt_str repo,
                         const struct oci_digest *d, int64_t now_ms, struct gt_err *err);

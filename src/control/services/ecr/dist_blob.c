@@ -58,6 +58,10 @@ static int blob_get(struct dist *d)
     struct registry *reg = dist_store(d)->registry;
     int r = registry_blob_find(reg, d->repo.store, &digest, &size, &err);
     int fd = -1;
+    if (r == 0 && d->method == HTTP_HEAD && !d->node) {
+        int64_t now = data_now(route_data(d->rq));
+        r = registry_blob_seen(reg, d->repo.store, &digest, now - ECR_GRACE_MS / 2, now, &err);
+    }
     if (r == 0 && d->method == HTTP_GET) {
         r = fd = blobs_get(registry_blobs(reg), &digest, &size, &err);
     }

@@ -7,8 +7,6 @@
 
 #include <time.h>
 
-/* Longer than any push takes from its first blob to its manifest. */
-#define GRACE_MS (3600 * (int64_t)1000)
 #define COLLECT_EVERY_S 3600
 
 static void *collector(void *arg)
@@ -18,7 +16,7 @@ static void *collector(void *arg)
     while (!s->closing) {
         pthread_mutex_unlock(&s->lock);
         struct gt_err err = GT_ERR_INIT;
-        int gone = registry_collect(s->registry, gt_clock_real_ms() - GRACE_MS, &err);
+        int gone = registry_collect(s->registry, gt_clock_real_ms() - ECR_GRACE_MS, &err);
         if (gone < 0) {
             gt_warn("registry: collect: %s", err.msg);
         } else if (gone > 0) {

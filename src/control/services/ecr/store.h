@@ -8,6 +8,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+/* Longer than any push takes from its first blob to its manifest. */
+#define ECR_GRACE_MS (3600 * (int64_t)1000)
+
 struct ecr_store {
     struct registry *registry;
     char *host;

@@ -255,6 +255,29 @@ GT_TEST(collects_what_nobody_needs)
     assert_int_equal(registry_collect(reg, FUTURE + 1, NULL), 2);
 }
 
+/* A push that finds a blob does not send it: from then on it counts on it. */
+GT_TEST(keeps_what_was_seen)
+{
+    struct oci_digest d, l1 = blob(REPO, "l1"), lone = blob(REPO, "lone");
+    int64_t size;
+    blob(REPO, "{}");
+    assert_int_equal(registry_blob_seen(reg, REPO, &l1, 500, 5000, NULL), 0);
+    assert_int_equal(registry_blob_seen(reg, REPO, &lone, 5000, 9000, NULL), 0);
+    assert_int_equal(registry_blob_seen(reg, OTHER, &lone, 5000, 9000, NULL), -ENOENT);
+    assert_int_equal(registry_collect(reg, 6000, NULL), 0); /* the files are of now */
+    assert_int_equal(registry_blob_find(reg, REPO, &l1, &size, NULL), -ENOENT);
+    assert_int_equal(registry_blob_find(reg, REPO, &lone, &size, NULL), 0);
+    assert_int_equal(registry_blob_seen(reg, REPO, &l1, 5000, 9000, NULL), -ENOENT);
+    /* what a manifest needs is safe anyway, and not written to */
+    blob(REPO, "{}");
+    blob(REPO, "l1");
+    assert_int_equal(put(REPO, manifest("{}", "l1"), "v", false, &d), 0);
+    assert_int_equal(registry_blob_seen(reg, REPO, &l1, 5000, 9000, NULL), 0);
+    assert_int_equal(registry_manifest_delete(reg, REPO, &d, 1000, NULL), 0);
+    (void)registry_collect(reg, 6000, NULL);
+    assert_int_equal(registry_blob_find(reg, REPO, &l1, &size, NULL), -ENOENT);
+}
+
 GT_TEST(a_failed_commit_leaves_nothing)
 {
     struct oci_digest d;
@@ -280,5 +303,5 @@ GT_TEST(a_failed_commit_leaves_nothing)
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 GT_RUN(CASE(keeps_a_manifest), CASE(moves_tags_unless_they_are_immutable),
        CASE(keeps_an_index_and_its_manifests), CASE(mounts_only_what_is_there),
-       CASE(lists_in_pages), CASE(deletes_a_repository), CASE(collects_what_nobody_needs),
+       CASE(lists_in_pages), CASE(deletes_a_repository), CASE(collects_what_nobody_needs), CASE(keeps_what_was_seen),
        CASE(a_failed_commit_leaves_nothing))
