@@ -303,5 +303,5 @@ GT_TEST(a_failed_commit_leaves_nothing)
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 GT_RUN(CASE(keeps_a_manifest), CASE(moves_tags_unless_they_are_immutable),
        CASE(keeps_an_index_and_its_manifests), CASE(mounts_only_what_is_there),
-       CASE(lists_in_pages), CASE(deletes_a_repository), CASE(collects_what_nobody_needs), CASE(keeps_what_was_seen),
-       CASE(a_failed_commit_leaves_nothing))
+       CASE(lists_in_pages), CASE(deletes_a_repository), CASE(collects_what_nobody_needs),
+       CASE(keeps_what_was_seen), CASE(a_failed_commit_leaves_nothing))
