@@ -20,7 +20,7 @@ static void on_interrupt(int number)
 
 struct run_args {
     const char *name, *memory, *cpu, *network, *user, *workdir;
-    struct option_list env, publish, volumes;
+    struct option_list env, publish, volumes, security;
     bool detach, privileged, read_only;
 };
 
@@ -120,6 +120,10 @@ static int fill(struct cli *c, const struct run_args *a, char **argv, int argc,
     }
     if (a->privileged) {
         WIRE_SET(d, privileged, true);
+    }
+    d->docker_security_options.v = gt_arena_array(arena, struct gt_str, a->security.n);
+    for (unsigned i = 0; i < a->security.n; i++) {
+        d->docker_security_options.v[d->docker_security_options.n++] = gt_str(a->security.v[i]);
     }
     if (a->read_only) {
         WIRE_SET(d, readonly_root_filesystem, true);
@@ -266,6 +270,8 @@ int cmd_run(int argc, char **argv)
         {"user", "USER", "user[:group] in the container", &a.user, NULL, 'u'},
         {"workdir", "DIR", "working directory", &a.workdir, NULL, 'w'},
         {"privileged", NULL, "all capabilities and devices", NULL, &a.privileged},
+        {"security-opt", "OPTION", "no-new-privileges:true or :false; may come again", NULL, NULL,
+         0, &a.security},
         {"read-only", NULL, "root file system read-only", NULL, &a.read_only},
         {"state", "DIR", "state folder of the Gantry meant", &state, NULL},
         {0},

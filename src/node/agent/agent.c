@@ -37,6 +37,23 @@ static int open_parts(struct node *n, struct gt_err *err)
     return shim_pool_new(&n->shim_opts, 2, &n->pool, err);
 }
 
+/* A fork bomb must not be the node's trouble: at most 4096 processes and threads for a container,
+ * or 15 % of what this kernel can have where that is less (systemd's share for a service). */
+static uint64_t process_cap(void)
+{
+    static const char *const files[] = {"/proc/sys/kernel/pid_max", "/proc/sys/kernel/threads-max"};
+    uint64_t cap = 4096;
+    for (size_t i = 0; i < GT_ARRAY_LEN(files); i++) {
+        gt_auto_close int fd = open(files[i], O_RDONLY | O_CLOEXEC);
+        char text[32] = "";
+        if (fd >= 0 && gt_read_full(fd, text, sizeof text - 1) > 0) {
+            uint64_t most = strtoull(text, NULL, 10);
+            cap = GT_MIN(cap, GT_MAX(most * 15 / 100, (uint64_t)64));
+        }
+    }
+    return cap;
+}
+
 static int load_keys(struct node *n, struct gt_err *err)
 {
     struct gt_err none = GT_ERR_INIT;
@@ -95,6 +112,7 @@ int agent_run(const struct agent_options *options, struct gt_err *err)
     n->o = *options;
     n->o.cluster = options->cluster ? options->cluster : "default";
     n->o.region = options->region ? options->region : "us-east-1";
+    n->process_cap = process_cap();
     gt_table_init(&n->tasks);
     signal(SIGPIPE, SIG_IGN);
     setenv("UV_THREADPOOL_SIZE", "8", 1);

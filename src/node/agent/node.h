@@ -39,7 +39,8 @@ struct node {
     pthread_mutex_t post_lock;
     struct post *posts, **posts_end;
     bool stopping;
-    bool ready; /* the network is open and earlier tasks were found again */
+    bool ready;           /* the network is open and earlier tasks were found again */
+    uint64_t process_cap; /* processes and threads of one container */
 
     struct image_store *images;
     int64_t images_due_ms; /* the next tidying up, by the monotonic clock */

@@ -148,10 +148,13 @@ static int spec_caps(const struct container *c, struct rt_spec *s, struct gt_err
     }
     s->caps = (struct rt_caps){.bounding = caps, .effective = caps, .permitted = caps};
     s->caps_by_user = true;
+    /* docs/adr/0036-no-new-privileges.md. The server lets no other option through; the last one
+     * counts, as with docker. */
+    s->no_new_privs = !s->privileged;
     for (size_t i = 0; i < c->def->docker_security_options.n; i++) {
-        s->no_new_privs |=
-            gt_str_is(c->def->docker_security_options.v[i], "no-new-privileges") ||
-            gt_str_is(c->def->docker_security_options.v[i], "no-new-privileges:true");
+        struct gt_str o = c->def->docker_security_options.v[i];
+        s->no_new_privs =
+            !gt_str_is(o, "no-new-privileges:false") && !gt_str_is(o, "no-new-privileges=false");
     }
     return 0;
 }
@@ -191,6 +194,21 @@ static void spec_rlimits(const struct container *c, struct gt_arena *a, struct r
                                                               .hard = (uint64_t)u->v[i].hard_limit};
         }
     }
+}
+
+/* The definition's own word on the number of processes, ulimit nproc, lifts the node's cap; it
+ * lowers nothing but the limit itself, which counts by user. */
+static uint64_t process_cap(const struct container *c)
+{
+    const struct ecs_ulimit_list *u = &c->def->ulimits;
+    uint64_t cap = c->task->node->process_cap;
+    for (size_t i = 0; i < u->n; i++) {
+        if (gt_str_is(u->v[i].name, "nproc")) {
+            int64_t hard = u->v[i].hard_limit;
+            cap = hard < 0 ? 0 : GT_MAX(cap, (uint64_t)hard);
+        }
+    }
+    return cap;
 }
 
 static const struct ecs_volume *volume_named(const struct task *t, struct gt_str name)
@@ -313,6 +331,7 @@ static void spec_limits(const struct container *c, struct rt_spec *s)
     s->limits.cpu_shares = (uint64_t)GT_MAX(cpu, (int64_t)2);
     s->limits.memory = (uint64_t)memory << 20;
     s->limits.memory_reservation = (uint64_t)soft << 20;
+    s->limits.pids = process_cap(c);
     const struct ecs_linux_parameters *lp = d->linux_parameters;
     if (lp && lp->has_max_swap) {
         s->limits.memory_swap = lp->max_swap << 20;

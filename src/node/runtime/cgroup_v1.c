@@ -55,6 +55,7 @@ static int v1_limit(struct cgroup *cg, const struct rt_limits *l, struct gt_err 
     }
     if (r == 0 && l->pids) {
         r = cgroup_poke_u64(cg, "pids", "pids.max", l->pids, err);
+        r = r == -ENOENT ? 0 : r; /* a cap for the node's good: not at the price of no start */
     }
     return r;
 }

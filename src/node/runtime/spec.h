@@ -114,8 +114,8 @@ struct rt_limits {
     uint64_t memory;             /* bytes, hard; OOM kill above */
     uint64_t memory_reservation; /* bytes, soft */
     int64_t memory_swap;         /* bytes of swap beyond memory; -1 unlimited; 0 none */
-    uint64_t pids;
-    const char *cpuset_cpus; /* "0-1,4"; NULL: all */
+    uint64_t pids;               /* left out where the kernel cannot count them */
+    const char *cpuset_cpus;     /* "0-1,4"; NULL: all */
 };
 
 /* Capability sets as masks of 1 << CAP_x. */

@@ -93,6 +93,9 @@ const char *taskdef_not_fargate(const struct ecs_register_task_definition_in *in
             (c->linux_parameters->tmpfs.n || c->linux_parameters->has_shared_memory_size)) {
             return "Fargate does not support 'tmpfs' or 'sharedMemorySize'.";
         }
+        if (c->docker_security_options.n) {
+            return "Fargate does not support 'dockerSecurityOptions'.";
+        }
         if (c->has_stop_timeout && c->stop_timeout > 120) {
             return "Fargate does not support a 'stopTimeout' above 120.";
         }

@@ -31,7 +31,6 @@ int taskdef_check_unsupported(const struct ecs_container_definition *c, struct g
         {c->dns_servers.n > 0, "dnsServers"},
         {c->dns_search_domains.n > 0, "dnsSearchDomains"},
         {c->extra_hosts.n > 0, "extraHosts"},
-        {c->docker_security_options.n > 0, "dockerSecurityOptions"},
         {c->interactive, "interactive"},
         {c->pseudo_terminal, "pseudoTerminal"},
         {c->docker_labels.n > 0, "dockerLabels"},
@@ -192,6 +191,29 @@ static int check_linux(const struct ecs_container_definition *c, struct gt_err *
     return r;
 }
 
+/* As docker takes them; node/agent/spec.c carries them out. */
+static int check_security(const struct ecs_container_definition *c, struct gt_err *err)
+{
+    static const char *const known[] = {"no-new-privileges", "no-new-privileges:true",
+                                        "no-new-privileges=true", "no-new-privileges:false",
+                                        "no-new-privileges=false"};
+    for (size_t i = 0; i < c->docker_security_options.n; i++) {
+        bool ok = false;
+        for (size_t k = 0; k < GT_ARRAY_LEN(known); k++) {
+            ok = ok || gt_str_is(c->docker_security_options.v[i], known[k]);
+        }
+        if (!ok) {
+            return refused(err,
+                           "Invalid setting for container '" GT_STR_FMT
+                           "'. 'dockerSecurityOptions' value '" GT_STR_FMT
+                           "' is not supported: 'no-new-privileges:true' and "
+                           "'no-new-privileges:false' are.",
+                           NAME(c), GT_STR_ARG(c->docker_security_options.v[i]));
+        }
+    }
+    return 0;
+}
+
 static int check_rest(const struct ecs_container_definition *c, struct gt_err *err)
 {
     for (size_t i = 0; i < c->ulimits.n; i++) {
@@ -238,5 +260,6 @@ int taskdef_check_container(struct tx *tx, struct ecs_container_definition *c, s
     r = r ? r : taskdef_check_log(c, err);
     r = r ? r : check_health(c, err);
     r = r ? r : check_linux(c, err);
+    r = r ? r : check_security(c, err);
     return r ? r : check_rest(c, err);
 }
