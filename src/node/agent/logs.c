@@ -225,8 +225,11 @@ bool log_stream_drained(const struct log_stream *l)
 void log_stream_drop(struct log_stream *l)
 {
     if (l) {
-        atomic_store(&l->dropped, true);
-        log_stream_poke(l, UINT64_MAX);
+        struct log_shipper *s = l->shipper;
+        pthread_mutex_lock(&s->lock);
+        atomic_store(&l->dropped, true); /* the shipper's thread may free it at once */
+        pthread_cond_signal(&s->poked);
+        pthread_mutex_unlock(&s->lock);
     }
 }
 

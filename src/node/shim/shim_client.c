@@ -17,15 +17,15 @@ enum { TIMEOUT_MS = 30000 };
 
 struct queued {
     struct gt_list link;
-    struct shim_event event;
+    struct shim_reply message;
 };
 
 struct shim {
     int fd;
     uint32_t next_id;
     struct shim_state hello;
-    struct gt_list events; /* that came while a reply was waited for */
-    char *bytes;           /* of the last message received */
+    struct gt_list queue; /* events and replies that came while another reply was waited for */
+    char *bytes;          /* of the last message received */
 };
 
 static int send_all(struct shim *s, const struct shim_hdr *h, const struct iovec *parts, int n,
@@ -101,15 +101,6 @@ static int receive(struct shim *s, struct shim_hdr *h, int *fd)
     return 1;
 }
 
-static void queue_event(struct shim *s, const struct shim_hdr *h)
-{
-    if (h->n == sizeof(struct shim_event)) {
-        struct queued *q = gt_new(struct queued);
-        memcpy(&q->event, s->bytes, sizeof q->event);
-        gt_list_push_back(&s->events, &q->link);
-    }
-}
-
 static int reply_error(struct shim *s, const struct shim_hdr *h, struct gt_err *err)
 {
     int r = gt_err_errno(err, h->result, "x");
@@ -120,7 +111,21 @@ static int reply_error(struct shim *s, const struct shim_hdr *h, struct gt_err *
     return r;
 }
 
-/* Waits for the reply to `id`; its payload is in s->bytes. */
+/* A message as the loop sees it. The descriptor goes with it. */
+static void as_message(struct shim *s, const struct shim_hdr *h, int fd, struct shim_reply *ret)
+{
+    *ret = (struct shim_reply){.type = h->type, .id = h->id, .fd = fd};
+    if (h->type == SHIM_EVENT && h->n == sizeof ret->event) {
+        memcpy(&ret->event, s->bytes, sizeof ret->event);
+    } else if (h->result < 0) {
+        reply_error(s, h, &ret->err);
+    } else if (h->n == sizeof ret->created) {
+        memcpy(&ret->created, s->bytes, sizeof ret->created);
+    }
+}
+
+/* Waits for the reply to `id`; what else comes is kept for shim_recv(): events, and the replies to
+ * what was sent without waiting. The payload is in s->bytes. */
 static int await(struct shim *s, int64_t id, struct shim_hdr *h, int *fd, struct gt_err *err)
 {
     int64_t deadline = gt_clock_mono_ms() + TIMEOUT_MS;
@@ -142,13 +147,14 @@ static int await(struct shim *s, int64_t id, struct shim_hdr *h, int *fd, struct
             poll(&p, 1, (int)left);
             continue;
         }
-        if (h->type == SHIM_EVENT) {
-            queue_event(s, h);
-        } else if (h->type == SHIM_REPLY && h->id == (uint32_t)id) {
+        if (h->type == SHIM_REPLY && h->id == (uint32_t)id) {
             gt_closep(&own);
             return h->result < 0 ? reply_error(s, h, err) : 0;
         }
-        gt_closep(got); /* the answer to a request that timed out */
+        struct queued *q = gt_new(struct queued);
+        as_message(s, h, *got, &q->message);
+        *got = -1;
+        gt_list_push_back(&s->queue, &q->link);
     }
 }
 
@@ -180,7 +186,7 @@ int shim_connect(const char *folder, struct shim **ret, struct gt_err *err)
     struct shim *s = gt_new(struct shim);
     s->fd = fd;
     s->bytes = gt_malloc(SHIM_MSG_MAX + 1);
-    gt_list_init(&s->events);
+    gt_list_init(&s->queue);
     struct shim_hello hello = {SHIM_PROTO_VERSION, 1};
     struct iovec part = {&hello, sizeof hello};
     struct shim_hdr h = {0};
@@ -202,8 +208,10 @@ void shim_close(struct shim *s)
     if (!s) {
         return;
     }
-    gt_list_for_each (it, next, &s->events) {
-        free(gt_list_entry(it, struct queued, link));
+    gt_list_for_each (it, next, &s->queue) {
+        struct queued *q = gt_list_entry(it, struct queued, link);
+        gt_closep(&q->message.fd);
+        free(q);
     }
     gt_closep(&s->fd);
     free(s->bytes);
@@ -416,40 +424,29 @@ int shim_shutdown(struct shim *s, struct gt_err *err)
 
 /* --- what comes by itself */
 
-static bool take_queued(struct shim *s, struct shim_event *ret)
+bool shim_has_more(const struct shim *s)
 {
-    if (gt_list_empty(&s->events)) {
-        return false;
-    }
-    struct queued *q = gt_list_entry(s->events.next, struct queued, link);
-    *ret = q->event;
-    gt_list_remove(&q->link);
-    free(q);
-    return true;
+    return !gt_list_empty(&s->queue);
 }
 
 int shim_recv(struct shim *s, struct shim_reply *ret, struct gt_err *err)
 {
     struct shim_hdr h;
-    memset(ret, 0, sizeof *ret);
-    ret->fd = -1;
-    if (take_queued(s, &ret->event)) {
-        ret->type = SHIM_EVENT;
+    int fd = -1;
+    if (shim_has_more(s)) {
+        struct queued *q = gt_list_entry(s->queue.next, struct queued, link);
+        *ret = q->message;
+        gt_list_remove(&q->link);
+        free(q);
         return 1;
     }
-    int r = receive(s, &h, &ret->fd);
+    memset(ret, 0, sizeof *ret);
+    ret->fd = -1;
+    int r = receive(s, &h, &fd);
     if (r <= 0) {
         return r < 0 ? gt_err_errno(err, EPIPE, "the shim is gone") : 0;
     }
-    ret->type = h.type;
-    ret->id = h.id;
-    if (h.type == SHIM_EVENT && h.n == sizeof ret->event) {
-        memcpy(&ret->event, s->bytes, sizeof ret->event);
-    } else if (h.result < 0) {
-        reply_error(s, &h, &ret->err);
-    } else if (h.n == sizeof ret->created) {
-        memcpy(&ret->created, s->bytes, sizeof ret->created);
-    }
+    as_message(s, &h, fd, ret);
     return 1;
 }
 

@@ -125,5 +125,8 @@ int64_t shim_send_kill_all(struct shim *s, const char *container, struct gt_err 
 int64_t shim_send_spool_ack(struct shim *s, const char *container, uint64_t offset,
                             struct gt_err *err);
 int shim_recv(struct shim *s, struct shim_reply *ret, struct gt_err *err);
+/* Whether shim_recv() has something that came while a call waited for its own reply: the socket
+ * does not become readable for it. Look after any other call. */
+bool shim_has_more(const struct shim *s);
 
 #endif
