@@ -94,6 +94,7 @@ static void run_check(struct container *c, int64_t now)
         int stdio[3] = {null, null, null};
         int64_t sent = shim_send_exec(c->task->shim, c->runtime_id, id, &e, stdio, &err);
         r = sent < 0 ? (int)sent : 0;
+        c->health.request = sent;
     }
     gt_arena_fini(&a);
     if (r < 0) {
@@ -130,9 +131,10 @@ void health_exec_exited(struct container *c, const char *exec_id, int exit_code)
     }
 }
 
-void health_exec_refused(struct container *c)
+void health_exec_refused(struct container *c, const struct gt_err *why)
 {
     if (c->health.running) {
+        gt_debug("task %s: health check of %s: %s", c->task->id, c->name, why->msg);
         judge(c, false);
     }
 }

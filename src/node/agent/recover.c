@@ -134,6 +134,7 @@ int task_adopt(struct task *t, struct gt_err *err)
         }
     }
     task_attach_shim(t);
+    task_drain_shim(t); /* what came while it was asked: the socket does not tell of it */
     t->dirty = true;
     return 0;
 }

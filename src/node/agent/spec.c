@@ -2,7 +2,6 @@
 #include "lib/base/log.h"
 #include "lib/base/size.h"
 #include "node/agent/task.h"
-#include "node/volume/volume.h"
 
 #include <stdio.h>
 #include <sys/resource.h>
@@ -127,25 +126,34 @@ static void spec_rootfs(struct container *c, struct gt_arena *a, struct rt_spec 
     s->rootfs.readonly = c->def->readonly_root_filesystem;
 }
 
+static int cap_list(const struct wire_str_list *list, uint64_t *ret, struct gt_err *err)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        char name[64];
+        snprintf(name, sizeof name, GT_STR_FMT, GT_STR_ARG(list->v[i]));
+        uint64_t mask = rt_cap_mask(name);
+        if (!mask) {
+            return gt_err_set(err, GT_ERR_INVALID, "unknown capability '%s'", name);
+        }
+        *ret |= mask;
+    }
+    return 0;
+}
+
 static int spec_caps(const struct container *c, struct rt_spec *s, struct gt_err *err)
 {
     const struct ecs_linux_parameters *lp = c->def->linux_parameters;
     const struct ecs_kernel_capabilities *k = lp ? lp->capabilities : NULL;
-    uint64_t caps = RT_CAPS_DEFAULT;
-    s->privileged = c->def->privileged;
-    for (int add = 0; k && add < 2; add++) {
-        /* First what is dropped, then what is added: "drop ALL, add CHOWN" leaves CHOWN. */
-        const struct wire_str_list *list = add ? &k->add : &k->drop;
-        for (size_t i = 0; i < list->n; i++) {
-            char name[64];
-            snprintf(name, sizeof name, GT_STR_FMT, GT_STR_ARG(list->v[i]));
-            uint64_t mask = rt_cap_mask(name);
-            if (!mask) {
-                return gt_err_set(err, GT_ERR_INVALID, "unknown capability '%s'", name);
-            }
-            caps = add ? caps | mask : caps & ~mask;
-        }
+    uint64_t add = 0, drop = 0;
+    int r = k ? cap_list(&k->add, &add, err) : 0;
+    r = r < 0 || !k ? r : cap_list(&k->drop, &drop, err);
+    if (r < 0) {
+        return r;
     }
+    /* As docker has it: "drop ALL, add CHOWN" leaves CHOWN, "add ALL, drop CHOWN" all but it. */
+    uint64_t caps = add == RT_CAPS_ALL ? (drop == RT_CAPS_ALL ? add : add & ~drop)
+                                       : (RT_CAPS_DEFAULT & ~drop) | add;
+    s->privileged = c->def->privileged;
     s->caps = (struct rt_caps){.bounding = caps, .effective = caps, .permitted = caps};
     s->caps_by_user = true;
     /* docs/adr/0036-no-new-privileges.md. The server lets no other option through; the last one
@@ -209,110 +217,6 @@ static uint64_t process_cap(const struct container *c)
         }
     }
     return cap;
-}
-
-static const struct ecs_volume *volume_named(const struct task *t, struct gt_str name)
-{
-    for (size_t i = 0; i < t->def.volumes.n; i++) {
-        if (gt_str_eq(t->def.volumes.v[i].name, name)) {
-            return &t->def.volumes.v[i];
-        }
-    }
-    return NULL;
-}
-
-static uint32_t tmpfs_flags(const struct ecs_tmpfs *t, uint32_t *mode)
-{
-    uint32_t flags = RT_MOUNT_NOSUID | RT_MOUNT_NODEV | RT_MOUNT_NOEXEC; /* docker's default */
-    for (size_t i = 0; i < t->mount_options.n; i++) {
-        struct gt_str o = t->mount_options.v[i];
-        if (gt_str_is(o, "ro")) {
-            flags |= RT_MOUNT_RDONLY;
-        } else if (gt_str_is(o, "exec")) {
-            flags &= ~RT_MOUNT_NOEXEC;
-        } else if (gt_str_is(o, "suid")) {
-            flags &= ~RT_MOUNT_NOSUID;
-        } else if (gt_str_is(o, "dev")) {
-            flags &= ~RT_MOUNT_NODEV;
-        } else if (gt_str_starts(o, GT_STR_LIT("mode="))) {
-            char text[16];
-            snprintf(text, sizeof text, GT_STR_FMT, GT_STR_ARG(o));
-            *mode = (uint32_t)strtoul(text + 5, NULL, 8) & 07777;
-        }
-    }
-    return flags;
-}
-
-static void spec_tmpfs(const struct container *c, struct gt_arena *a, struct rt_spec *s)
-{
-    const struct ecs_linux_parameters *lp = c->def->linux_parameters;
-    for (size_t i = 0; lp && i < lp->tmpfs.n; i++) {
-        struct rt_mount *m = &s->mounts.v[s->mounts.n++];
-        *m = (struct rt_mount){.kind = RT_MOUNT_TMPFS,
-                               .target = gt_arena_str(a, lp->tmpfs.v[i].container_path),
-                               .size = (uint64_t)lp->tmpfs.v[i].size << 20};
-        m->flags = tmpfs_flags(&lp->tmpfs.v[i], &m->mode);
-    }
-}
-
-/* NULL: err says why. */
-static const char *volume_source(const struct ecs_volume *v, const char *volumes,
-                                 struct gt_arena *a, struct gt_err *err)
-{
-    if (v->host && v->host->source_path.n) {
-        struct volume_path path;
-        return volume_host_path(v->host->source_path, &path, err) < 0
-                   ? NULL
-                   : gt_arena_strdup(a, path.path);
-    }
-    /* The server refuses such names; a folder of another task is too much to lose if it did not. */
-    if (v->name.n == 0 || memchr(v->name.p, '/', v->name.n) || gt_str_is(v->name, ".") ||
-        gt_str_is(v->name, "..")) {
-        gt_err_set(err, GT_ERR_INVALID, "volume name '" GT_STR_FMT "' is not one",
-                   GT_STR_ARG(v->name));
-        return NULL;
-    }
-    return gt_arena_printf(a, "%s/" GT_STR_FMT, volumes, GT_STR_ARG(v->name));
-}
-
-static int spec_mounts(const struct container *c, struct gt_arena *a, struct rt_spec *s,
-                       struct gt_err *err)
-{
-    const struct task *t = c->task;
-    const struct ecs_mount_point_list *mp = &c->def->mount_points;
-    const struct ecs_linux_parameters *lp = c->def->linux_parameters;
-    gt_auto_free char *etc = task_dir(t, "tasks"), *volumes = task_dir(t, "volumes");
-    static const char *const files[] = {"hosts", "hostname", "resolv.conf"};
-
-    s->mounts.v =
-        gt_arena_array(a, struct rt_mount, mp->n + (lp ? lp->tmpfs.n : 0) + GT_ARRAY_LEN(files));
-    for (size_t i = 0; i < GT_ARRAY_LEN(files); i++) {
-        s->mounts.v[s->mounts.n++] = (struct rt_mount){
-            .kind = RT_MOUNT_BIND,
-            .source = gt_arena_printf(a, "%s/%s.%s", etc, c->runtime_id, files[i]),
-            .target = gt_arena_printf(a, "/etc/%s", files[i]),
-        };
-    }
-    for (size_t i = 0; i < mp->n; i++) {
-        const struct ecs_volume *v = volume_named(t, mp->v[i].source_volume);
-        if (!v) {
-            return gt_err_set(err, GT_ERR_INVALID, "unknown volume '" GT_STR_FMT "'",
-                              GT_STR_ARG(mp->v[i].source_volume));
-        }
-        const char *source = volume_source(v, volumes, a, err);
-        if (!source) {
-            return -EINVAL;
-        }
-        s->mounts.v[s->mounts.n++] = (struct rt_mount){
-            .kind = RT_MOUNT_BIND,
-            .flags =
-                RT_MOUNT_REC | RT_MOUNT_CREATE_SRC | (mp->v[i].read_only ? RT_MOUNT_RDONLY : 0),
-            .source = source,
-            .target = gt_arena_str(a, mp->v[i].container_path),
-        };
-    }
-    spec_tmpfs(c, a, s);
-    return 0;
 }
 
 static int64_t first(bool has_a, int64_t a, bool has_b, int64_t b)
@@ -452,7 +356,7 @@ int container_spec(struct container *c, struct gt_arena *a, struct rt_spec *s, s
     }
     int r = spec_caps(c, s, err);
     if (r == 0) {
-        r = spec_mounts(c, a, s, err);
+        r = container_mounts(c, a, s, err);
     }
     if (r < 0) {
         return r;

@@ -108,6 +108,7 @@ static void on_exited(struct container *c, const struct shim_event *e)
     c->exit_code = e->exit_code;
     c->oom = e->oom;
     c->stopped_ms = e->time_ms;
+    c->started_ms = c->started_ms ? c->started_ms : e->time_ms; /* ahead of CREATE's reply */
     c->pid = 0;
     if (c->oom) {
         snprintf(c->reason, sizeof c->reason,
@@ -128,6 +129,7 @@ static void on_event(struct task *t, const struct shim_event *e)
     switch ((enum shim_event_type)e->type) {
     case SHIM_EVENT_STARTED:
         c->pid = e->pid;
+        c->started_ms = c->started_ms ? c->started_ms : e->time_ms;
         break;
     case SHIM_EVENT_EXITED:
         if (c->state != CONTAINER_STOPPED) {
@@ -163,6 +165,10 @@ static void on_reply(struct task *t, struct shim_reply *r)
     }
     for (size_t i = 0; i < t->n_containers; i++) {
         struct container *c = &t->containers[i];
+        if (c->health.request == (int64_t)r->id && r->err.sys_errno) {
+            health_exec_refused(c, &r->err);
+            break;
+        }
         if (c->state != CONTAINER_CREATING || c->request != (int64_t)r->id) {
             continue;
         }
@@ -404,6 +410,19 @@ static void stop_container(struct container *c, int64_t now)
     }
 }
 
+/* As ECS counts: when the first essential container stopped. Absent where none ever ran. */
+static int64_t execution_stopped(const struct task *t)
+{
+    int64_t at = 0;
+    for (size_t i = 0; i < t->n_containers; i++) {
+        const struct container *c = &t->containers[i];
+        if (essential(c) && !c->start_failed && (!at || c->stopped_ms < at)) {
+            at = c->stopped_ms;
+        }
+    }
+    return at;
+}
+
 static void stop_containers(struct task *t, int64_t now)
 {
     bool done = true;
@@ -421,10 +440,8 @@ static void stop_containers(struct task *t, int64_t now)
     }
     if (done) {
         t->phase = TASK_CLEANING;
-        t->execution_stopped_ms = gt_clock_real_ms();
-        for (size_t i = 0; i < t->n_containers; i++) {
-            t->execution_stopped_ms = GT_MAX(t->execution_stopped_ms, t->containers[i].stopped_ms);
-        }
+        t->cleaning_ms = gt_clock_real_ms();
+        t->execution_stopped_ms = execution_stopped(t);
         task_save(t, NULL); /* before the shim goes, who also knows the exit codes */
     }
 }
@@ -521,9 +538,10 @@ static void clean(struct task *t, int64_t now)
     }
     bool drained = true;
     for (size_t i = 0; i < t->n_containers; i++) {
-        drained &= log_stream_drained(t->containers[i].log);
+        const struct container *c = &t->containers[i];
+        drained &= c->start_failed || log_stream_drained(c->log); /* it has said nothing */
     }
-    if (!drained && now < t->execution_stopped_ms + DRAIN_MS) {
+    if (!drained && now < t->cleaning_ms + DRAIN_MS) {
         return;
     }
     for (size_t i = 0; i < t->n_containers; i++) {
@@ -566,7 +584,7 @@ int64_t task_deadline(const struct task *t)
         }
     }
     if (t->phase == TASK_CLEANING && !t->cleaning) {
-        at = GT_MIN(at, t->execution_stopped_ms + DRAIN_MS);
+        at = GT_MIN(at, t->cleaning_ms + DRAIN_MS);
     }
     return at;
 }

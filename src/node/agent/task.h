@@ -30,6 +30,7 @@ struct health {
     int64_t since_ms, next_ms, deadline_ms; /* next check; when the running one is too late */
     int fails;                              /* in a row */
     unsigned round;                         /* names the exec of each check */
+    int64_t request;                        /* to the shim, of the last check */
     bool running;
     int last_exit;
 };
@@ -96,8 +97,9 @@ struct task {
     const char *stop_code; /* static text; NULL: not stopped by the node */
     char stopped_reason[512];
     int64_t pull_started_ms, pull_stopped_ms, started_ms, stopping_ms, execution_stopped_ms;
-    int64_t sequence; /* of the last report */
-    bool dirty;       /* something to report */
+    int64_t cleaning_ms; /* when all of its containers had stopped */
+    int64_t sequence;    /* of the last report */
+    bool dirty;          /* something to report */
     bool final_sent;
     char last_log[4097];
 };
@@ -151,11 +153,15 @@ void container_argv(const struct container *c, struct gt_arena *a, struct rt_str
 void container_env(const struct container *c, struct gt_arena *a, struct rt_strs *ret);
 void task_limits(const struct task *t, struct rt_limits *ret);
 
+/* --- mounts.c: s->mounts */
+int container_mounts(const struct container *c, struct gt_arena *a, struct rt_spec *s,
+                     struct gt_err *err);
+
 /* --- health.c */
 void health_start(struct container *c);
 void health_step(struct container *c, int64_t now);
 void health_exec_exited(struct container *c, const char *exec_id, int exit_code);
-void health_exec_refused(struct container *c);
+void health_exec_refused(struct container *c, const struct gt_err *why);
 int64_t health_deadline(const struct container *c);
 const char *health_name(enum health_state s);
 

@@ -69,6 +69,24 @@ static int set_propagation(int fd, uint32_t flags, const char *target, struct gt
     return r < 0 ? gt_err_errno(err, r, "set the propagation of mount '%s'", target) : 0;
 }
 
+/* "name=value,name=value" */
+static int fs_options(int fs, const char *options)
+{
+    int r = 0;
+    for (const char *at = options; *at && r == 0;) {
+        char name[32], value[64];
+        size_t n = strcspn(at, ","), eq = strcspn(at, "=,");
+        if (eq >= n || eq >= sizeof name || n - eq > sizeof value) {
+            return -EINVAL;
+        }
+        snprintf(name, sizeof name, "%.*s", (int)eq, at);
+        snprintf(value, sizeof value, "%.*s", (int)(n - eq - 1), at + eq + 1);
+        r = k_fsconfig_str(fs, name, value);
+        at += n + (at[n] == ',');
+    }
+    return r;
+}
+
 static int mount_tmpfs(const struct rt_mount *m, struct gt_err *err)
 {
     char size[24], mode[16];
@@ -80,6 +98,7 @@ static int mount_tmpfs(const struct rt_mount *m, struct gt_err *err)
     if (r == 0 && m->size) {
         r = k_fsconfig_str(fs, "size", size);
     }
+    r = r < 0 || !m->source ? r : fs_options(fs, m->source);
     r = r < 0 ? r : k_fsconfig_create(fs);
     r = r < 0 ? r : k_fsmount(fs, 0);
     return r < 0 ? gt_err_errno(err, r, "mount a tmpfs for '%s'", m->target) : r;
@@ -100,6 +119,30 @@ static bool in_proc(const struct stage *st, int at)
     return n <= 0 || strcmp(path, "/proc") == 0 || strncmp(path, "/proc/", 6) == 0;
 }
 
+static struct mount_attr mount_attributes(uint32_t flags)
+{
+    static const struct {
+        uint32_t flag, attr;
+    } table[] = {
+        {RT_MOUNT_RDONLY, MOUNT_ATTR_RDONLY},
+        {RT_MOUNT_NOSUID, MOUNT_ATTR_NOSUID},
+        {RT_MOUNT_NODEV, MOUNT_ATTR_NODEV},
+        {RT_MOUNT_NOEXEC, MOUNT_ATTR_NOEXEC},
+        {RT_MOUNT_NOATIME, MOUNT_ATTR_NOATIME},
+        {RT_MOUNT_STRICTATIME, MOUNT_ATTR_STRICTATIME},
+        {RT_MOUNT_NODIRATIME, MOUNT_ATTR_NODIRATIME},
+    };
+    struct mount_attr attr = {0};
+    for (size_t i = 0; i < GT_ARRAY_LEN(table); i++) {
+        attr.attr_set |= flags & table[i].flag ? table[i].attr : 0;
+    }
+    /* The three ways to keep times are one field, which is cleared to be set. */
+    if (flags & (RT_MOUNT_NOATIME | RT_MOUNT_STRICTATIME)) {
+        attr.attr_clr = MOUNT_ATTR__ATIME;
+    }
+    return attr;
+}
+
 static int mount_one(struct stage *st, const struct rt_mount *m, int tree, int root,
                      struct gt_err *err)
 {
@@ -107,10 +150,7 @@ static int mount_one(struct stage *st, const struct rt_mount *m, int tree, int r
     if (fstat(tree, &info) < 0) {
         return gt_err_errno(err, errno, "stat the source of mount '%s'", m->target);
     }
-    struct mount_attr attr = {.attr_set = (m->flags & RT_MOUNT_RDONLY ? MOUNT_ATTR_RDONLY : 0) |
-                                          (m->flags & RT_MOUNT_NOSUID ? MOUNT_ATTR_NOSUID : 0) |
-                                          (m->flags & RT_MOUNT_NODEV ? MOUNT_ATTR_NODEV : 0) |
-                                          (m->flags & RT_MOUNT_NOEXEC ? MOUNT_ATTR_NOEXEC : 0)};
+    struct mount_attr attr = mount_attributes(m->flags);
     int r = k_mount_setattr(tree, "", m->flags & RT_MOUNT_REC ? AT_RECURSIVE : 0, &attr);
     if (r < 0) {
         return gt_err_errno(err, r, "set the options of mount '%s'", m->target);

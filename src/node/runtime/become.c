@@ -32,6 +32,27 @@
 #define DEVPTS_SUPER_MAGIC 0x1cd1
 #endif
 
+static const char *rlimit_name(uint32_t resource)
+{
+    static const char *const names[] = {
+        [RLIMIT_CORE] = "core",         [RLIMIT_CPU] = "cpu",
+        [RLIMIT_DATA] = "data",         [RLIMIT_FSIZE] = "fsize",
+        [RLIMIT_LOCKS] = "locks",       [RLIMIT_MEMLOCK] = "memlock",
+        [RLIMIT_MSGQUEUE] = "msgqueue", [RLIMIT_NICE] = "nice",
+        [RLIMIT_NOFILE] = "nofile",     [RLIMIT_NPROC] = "nproc",
+        [RLIMIT_RSS] = "rss",           [RLIMIT_RTPRIO] = "rtprio",
+        [RLIMIT_RTTIME] = "rttime",     [RLIMIT_SIGPENDING] = "sigpending",
+        [RLIMIT_STACK] = "stack",       [RLIMIT_AS] = "as",
+    };
+    return resource < GT_ARRAY_LEN(names) && names[resource] ? names[resource] : "?";
+}
+
+static const char *rlimit_text(uint64_t v, char room[static 24])
+{
+    snprintf(room, 24, "%llu", (unsigned long long)v);
+    return v == RLIM_INFINITY ? "unlimited" : room;
+}
+
 /* What the machine cannot give is clamped and told: a task must not fail on this machine for a
  * default that it has from another. */
 int process_rlimits(int sock, const struct rt_rlimits *limits, struct gt_err *err)
@@ -40,8 +61,8 @@ int process_rlimits(int sock, const struct rt_rlimits *limits, struct gt_err *er
         const struct rt_rlimit *l = &limits->v[i];
         struct rlimit want = {.rlim_cur = l->soft, .rlim_max = l->hard}, have;
         if (l->soft > l->hard) {
-            return gt_err_set(err, GT_ERR_INVALID, "limit %u: soft %llu is above hard %llu",
-                              l->resource, (unsigned long long)l->soft,
+            return gt_err_set(err, GT_ERR_INVALID, "ulimit %s: soft %llu is above hard %llu",
+                              rlimit_name(l->resource), (unsigned long long)l->soft,
                               (unsigned long long)l->hard);
         }
         if (setrlimit((int)l->resource, &want) == 0) {
@@ -49,15 +70,17 @@ int process_rlimits(int sock, const struct rt_rlimits *limits, struct gt_err *er
         }
         int saved = errno;
         if (saved != EPERM || getrlimit((int)l->resource, &have) < 0) {
-            return gt_err_errno(err, saved, "set resource limit %u", l->resource);
+            return gt_err_errno(err, saved, "set ulimit %s", rlimit_name(l->resource));
         }
         want.rlim_max = GT_MIN(want.rlim_max, have.rlim_max);
         want.rlim_cur = GT_MIN(want.rlim_cur, want.rlim_max);
         if (setrlimit((int)l->resource, &want) < 0) {
-            return gt_err_errno(err, errno, "set resource limit %u", l->resource);
+            return gt_err_errno(err, errno, "set ulimit %s", rlimit_name(l->resource));
         }
-        child_warn(sock, "resource limit %u: %llu was asked for, %llu is what this machine allows",
-                   l->resource, (unsigned long long)l->hard, (unsigned long long)want.rlim_max);
+        char asked[24], got[24];
+        child_warn(sock, "ulimit %s: %s was asked for, %s is what this machine allows",
+                   rlimit_name(l->resource), rlimit_text(l->hard, asked),
+                   rlimit_text(want.rlim_max, got));
     }
     return 0;
 }

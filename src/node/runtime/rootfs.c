@@ -141,6 +141,9 @@ static int mount_overlay(const struct rt_rootfs *r, struct gt_err *err)
             e = gt_err_errno(err, errno, "create folder '%s'", r->work);
         } else {
             work = open_folder(r->work, err);
+            /* What an earlier try left behind: overlayfs refuses a volatile mount a second time,
+             * lest somebody trust what was written. Nobody did: nothing ran there. */
+            unlinkat(work, "work/incompat/volatile", AT_REMOVEDIR);
             e = upper < 0 ? upper : work < 0 ? work : 0;
         }
     }
@@ -178,6 +181,9 @@ int rootfs_bind(const struct rt_mount *m, struct gt_err *err)
     if (fd < 0 && errno == ENOENT && m->flags & RT_MOUNT_CREATE_SRC) {
         if (gt_mkdirs(m->source, 0755, err) < 0) {
             return gt_err_code(err);
+        }
+        if (chmod(m->source, 0755) < 0) { /* whatever the umask is: users inside go there */
+            return gt_err_errno(err, errno, "set the mode of mount source '%s'", m->source);
         }
         fd = open(m->source, O_PATH | O_DIRECTORY | O_CLOEXEC);
     }

@@ -61,7 +61,7 @@ struct rt_ns {
 
 enum rt_mount_kind {
     RT_MOUNT_BIND,  /* source: a host path, folder or file */
-    RT_MOUNT_TMPFS, /* size in bytes, mode */
+    RT_MOUNT_TMPFS, /* size in bytes, mode, options */
 };
 
 #define RT_MOUNT_RDONLY (1U << 0)
@@ -73,9 +73,13 @@ enum rt_mount_kind {
 #define RT_MOUNT_COPY_UP (1U << 6)     /* tmpfs: reserved */
 #define RT_MOUNT_PROP_SLAVE (1U << 7)  /* mounts made later on the host show up inside */
 #define RT_MOUNT_PROP_SHARED (1U << 8) /* and the other way round: privileged things only */
+#define RT_MOUNT_NOATIME (1U << 9)
+#define RT_MOUNT_STRICTATIME (1U << 10)
+#define RT_MOUNT_NODIRATIME (1U << 11)
 
 struct rt_mount {
     uint32_t kind, flags;
+    /* tmpfs: source is NULL or more options of the file system, "uid=33,nr_inodes=10" */
     const char *source, *target;
     uint64_t size; /* tmpfs, bytes; 0: half of memory */
     uint32_t mode; /* tmpfs; 0: 01777 */

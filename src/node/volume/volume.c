@@ -47,7 +47,7 @@ int volume_host_path(struct gt_str source, struct volume_path *ret, struct gt_er
             return gt_err_errno(err, errno, "look at host path \"%.300s\"", ret->path);
         }
         int r = gt_mkdirs(ret->path, 0755, err);
-        if (r < 0 || stat(ret->path, &st) < 0) {
+        if (r < 0 || chmod(ret->path, 0755) < 0 || stat(ret->path, &st) < 0) {
             return r < 0 ? gt_err_wrap(err, "make host path")
                          : gt_err_errno(err, errno, "look at host path \"%.300s\"", ret->path);
         }

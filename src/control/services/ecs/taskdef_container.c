@@ -160,6 +160,69 @@ static int check_capabilities(const struct ecs_container_definition *c,
     return 0;
 }
 
+static bool digits(struct gt_str s, unsigned base, uint64_t max)
+{
+    uint64_t v = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] < '0' || s.p[i] >= '0' + (char)base || v > max) {
+            return false;
+        }
+        v = v * base + (uint64_t)(s.p[i] - '0');
+    }
+    return s.n > 0 && v <= max;
+}
+
+/* Those of ECS's list that mean something for a tmpfs, or nothing because it is so already. */
+static bool tmpfs_option_known(struct gt_str o)
+{
+    static const char *const known[] = {
+        "defaults", "rw",         "ro",          "suid",    "nosuid",   "dev",     "nodev",
+        "exec",     "noexec",     "async",       "nomand",  "atime",    "noatime", "diratime",
+        "relatime", "nodiratime", "strictatime", "private", "rprivate",
+    };
+    static const struct {
+        const char *name;
+        unsigned base;
+        uint64_t max;
+    } numbers[] = {{"mode=", 8, 07777},
+                   {"uid=", 10, INT32_MAX},
+                   {"gid=", 10, INT32_MAX},
+                   {"nr_inodes=", 10, INT32_MAX}};
+    for (size_t i = 0; i < GT_ARRAY_LEN(known); i++) {
+        if (gt_str_is(o, known[i])) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < GT_ARRAY_LEN(numbers); i++) {
+        struct gt_str name = gt_str(numbers[i].name);
+        if (gt_str_starts(o, name)) {
+            return digits(gt_str_n(o.p + name.n, o.n - name.n), numbers[i].base, numbers[i].max);
+        }
+    }
+    return false;
+}
+
+static int check_tmpfs(const struct ecs_container_definition *c, const struct ecs_tmpfs *t,
+                       struct gt_err *err)
+{
+    if (t->container_path.n == 0 || t->container_path.p[0] != '/' || t->size < 1 ||
+        t->size > 1 << 30) {
+        return refused(err,
+                       "Invalid 'linuxParameters.tmpfs' setting for container '" GT_STR_FMT "'.",
+                       NAME(c));
+    }
+    for (size_t i = 0; i < t->mount_options.n; i++) {
+        if (!tmpfs_option_known(t->mount_options.v[i])) {
+            return refused(err,
+                           "Invalid setting for container '" GT_STR_FMT
+                           "'. 'linuxParameters.tmpfs.mountOptions' value '" GT_STR_FMT
+                           "' is not supported.",
+                           NAME(c), GT_STR_ARG(t->mount_options.v[i]));
+        }
+    }
+    return 0;
+}
+
 static int check_linux(const struct ecs_container_definition *c, struct gt_err *err)
 {
     const struct ecs_linux_parameters *l = c->linux_parameters;
@@ -174,12 +237,9 @@ static int check_linux(const struct ecs_container_definition *c, struct gt_err *
                            err);
     }
     for (size_t i = 0; i < l->tmpfs.n; i++) {
-        if (l->tmpfs.v[i].container_path.n == 0 || l->tmpfs.v[i].container_path.p[0] != '/' ||
-            l->tmpfs.v[i].size < 1) {
-            return refused(err,
-                           "Invalid 'linuxParameters.tmpfs' setting for container "
-                           "'" GT_STR_FMT "'.",
-                           NAME(c));
+        int r = check_tmpfs(c, &l->tmpfs.v[i], err);
+        if (r < 0) {
+            return r;
         }
     }
     int r = between(c, "linuxParameters.sharedMemorySize", l->has_shared_memory_size,
@@ -214,16 +274,33 @@ static int check_security(const struct ecs_container_definition *c, struct gt_er
     return 0;
 }
 
-static int check_rest(const struct ecs_container_definition *c, struct gt_err *err)
+/* -1 is without limit. */
+static int check_ulimits(const struct ecs_container_definition *c, struct gt_err *err)
 {
     for (size_t i = 0; i < c->ulimits.n; i++) {
-        if (c->ulimits.v[i].soft_limit > c->ulimits.v[i].hard_limit &&
-            c->ulimits.v[i].hard_limit >= 0) {
-            return refused(err,
-                           "Invalid 'ulimits' setting for container '" GT_STR_FMT
-                           "'. The soft limit must not be greater than the hard limit.",
-                           NAME(c));
+        const struct ecs_ulimit *u = &c->ulimits.v[i];
+        const char *why = NULL;
+        if (u->soft_limit < -1 || u->hard_limit < -1) {
+            why = "A limit must be -1 or more";
+        } else if (u->hard_limit >= 0 && (u->soft_limit < 0 || u->soft_limit > u->hard_limit)) {
+            why = "The soft limit must not be greater than the hard limit";
         }
+        for (size_t k = 0; k < i; k++) {
+            why = gt_str_eq(c->ulimits.v[k].name, u->name) ? "A limit is there twice" : why;
+        }
+        if (why) {
+            return refused(err, "Invalid 'ulimits' setting for container '" GT_STR_FMT "'. %s.",
+                           NAME(c), why);
+        }
+    }
+    return 0;
+}
+
+static int check_rest(const struct ecs_container_definition *c, struct gt_err *err)
+{
+    int r = check_ulimits(c, err);
+    if (r < 0) {
+        return r;
     }
     for (size_t i = 0; i < c->environment.n; i++) {
         struct gt_str k = c->environment.v[i].name;
@@ -236,7 +313,7 @@ static int check_rest(const struct ecs_container_definition *c, struct gt_err *e
         return refused(err, "Invalid 'workingDirectory' setting for container '" GT_STR_FMT "'.",
                        NAME(c));
     }
-    int r = between(c, "startTimeout", c->has_start_timeout, c->start_timeout, 0, 86400, err);
+    r = between(c, "startTimeout", c->has_start_timeout, c->start_timeout, 0, 86400, err);
     return r ? r : between(c, "stopTimeout", c->has_stop_timeout, c->stop_timeout, 0, 86400, err);
 }
 

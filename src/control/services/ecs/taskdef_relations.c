@@ -162,6 +162,75 @@ static int check_ports(const struct ecs_register_task_definition_in *in, struct 
     return 0;
 }
 
+/* The next part of a path, without empty ones and "."; .n == 0 at its end. */
+static struct gt_str next_part(struct gt_str path, size_t *at)
+{
+    while (*at < path.n) {
+        const char *slash = memchr(path.p + *at, '/', path.n - *at);
+        size_t n = slash ? (size_t)(slash - path.p) - *at : path.n - *at;
+        struct gt_str part = gt_str_n(path.p + *at, n);
+        *at += n + 1;
+        if (n > 0 && !gt_str_is(part, ".")) {
+            return part;
+        }
+    }
+    return gt_str_n("", 0);
+}
+
+static bool same_path(struct gt_str a, struct gt_str b)
+{
+    size_t at_a = 0, at_b = 0;
+    for (;;) {
+        struct gt_str x = next_part(a, &at_a), y = next_part(b, &at_b);
+        if (!gt_str_eq(x, y)) {
+            return false;
+        }
+        if (x.n == 0) {
+            return true;
+        }
+    }
+}
+
+static bool has_dot_dot(struct gt_str path)
+{
+    size_t at = 0;
+    for (struct gt_str x; (x = next_part(path, &at)).n > 0;) {
+        if (gt_str_is(x, "..")) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Of volumes and tmpfs together: the i-th one's place. */
+static struct gt_str mount_place(const struct ecs_container_definition *c, size_t i)
+{
+    return i < c->mount_points.n
+               ? c->mount_points.v[i].container_path
+               : c->linux_parameters->tmpfs.v[i - c->mount_points.n].container_path;
+}
+
+static int check_places(const struct ecs_container_definition *c, struct gt_err *err)
+{
+    enum { MOST = 150 }; /* node/runtime/spec.h has room for 200 */
+    size_t n = c->mount_points.n + (c->linux_parameters ? c->linux_parameters->tmpfs.n : 0);
+    if (n > MOST) {
+        return refused(err, "Too many mount points in container '" GT_STR_FMT "': at most %d.",
+                       GT_STR_ARG(c->name), MOST);
+    }
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < i; k++) {
+            if (same_path(mount_place(c, i), mount_place(c, k))) {
+                return refused(err,
+                               "Invalid setting for container '" GT_STR_FMT
+                               "'. Duplicate mount point: " GT_STR_FMT,
+                               GT_STR_ARG(c->name), GT_STR_ARG(mount_place(c, i)));
+            }
+        }
+    }
+    return 0;
+}
+
 static int check_mounts(const struct ecs_register_task_definition_in *in, struct gt_err *err)
 {
     for (size_t i = 0; i < in->container_definitions.n; i++) {
@@ -181,6 +250,10 @@ static int check_mounts(const struct ecs_register_task_definition_in *in, struct
                                "Invalid 'containerPath' setting for container '" GT_STR_FMT "'.",
                                GT_STR_ARG(c->name));
             }
+        }
+        int r = check_places(c, err);
+        if (r < 0) {
+            return r;
         }
     }
     return 0;
@@ -207,8 +280,11 @@ static int check_volumes(const struct ecs_register_task_definition_in *in, struc
                 : v->efs_volume_configuration  ? "efsVolumeConfiguration"
                                                : "fsxWindowsFileServerVolumeConfiguration");
         }
-        if (v->host && v->host->source_path.n && v->host->source_path.p[0] != '/') {
-            return refused(err, "Volume '" GT_STR_FMT "': 'host.sourcePath' must be absolute.",
+        if (v->host && v->host->source_path.n &&
+            (v->host->source_path.p[0] != '/' || has_dot_dot(v->host->source_path))) {
+            return refused(err,
+                           "Volume '" GT_STR_FMT
+                           "': 'host.sourcePath' must be absolute and without '..'.",
                            GT_STR_ARG(v->name));
         }
     }

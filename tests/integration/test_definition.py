@@ -1,0 +1,165 @@
+"""Fields of a container definition at their edges: what docker and ECS do there."""
+import os
+
+import pytest
+
+from conftest import wait_for
+from tasks import (container, exit_codes, make_group, output, register, run, say, stop,
+                   wait_status, with_logs)
+
+
+def refused(gantry, busybox, match, task=None, **more):
+    with pytest.raises(gantry.client('ecs').exceptions.ClientException, match=match):
+        register(gantry, 'edge', container(busybox, **more), **(task or {}))
+
+
+def volume(name, path=None):
+    return {'name': name, 'host': {'sourcePath': path} if path else {}}
+
+
+def mount(name, path, **more):
+    return {'sourceVolume': name, 'containerPath': path, **more}
+
+
+# --- files
+
+def test_folders_that_are_made_are_for_every_user(gantry, busybox, tmp_path):
+    """Those above a mount, a working directory, a volume: 0755, whatever umask Gantry has."""
+    listing = 'ls -ldn /a /a/b /a/b/c /w /w/x | cut -c1-10; cd /a/b/c && pwd'
+    lines = say(gantry, busybox, listing, {'volumes': [volume('v')]}, user='33',
+                mountPoints=[mount('v', '/a/b/c')], workingDirectory='/w/x')
+    assert lines == ['drwxr-xr-x'] * 5 + ['/a/b/c']
+    say(gantry, busybox, 'echo', {'volumes': [volume('v', str(tmp_path / 'new'))]},
+        mountPoints=[mount('v', '/h')])
+    assert os.stat(tmp_path / 'new').st_mode & 0o7777 == 0o755
+
+
+def test_what_lies_above_does_not_hide_what_lies_below(gantry, busybox):
+    lines = say(gantry, busybox, 'ls /d; df -k /d/e/t | tail -1',
+                {'volumes': [volume('v'), volume('w')]},
+                mountPoints=[mount('w', '/d/e'), mount('v', '/d')],
+                linuxParameters={'tmpfs': [{'containerPath': '/d/e/t', 'size': 2}]})
+    assert lines[0] == 'e' and lines[1].split()[1] == '2048'
+
+
+@pytest.mark.parametrize('other', ['/d', '/d/', '//d', '/./d'])
+def test_two_mounts_in_one_place(gantry, busybox, other):
+    refused(gantry, busybox, 'Duplicate mount point', {'volumes': [volume('v'), volume('w')]},
+            mountPoints=[mount('v', '/d'), mount('w', other)])
+    refused(gantry, busybox, 'Duplicate mount point', {'volumes': [volume('v')]},
+            mountPoints=[mount('v', '/d')],
+            linuxParameters={'tmpfs': [{'containerPath': other, 'size': 2}]})
+
+
+def test_paths_of_volumes(gantry, busybox):
+    for path in ('a/b', '/a/../b', '/..'):
+        refused(gantry, busybox, 'sourcePath', {'volumes': [volume('v', path)]})
+    refused(gantry, busybox, 'Unknown volume', mountPoints=[{'containerPath': '/d'}])
+    refused(gantry, busybox, 'containerPath', {'volumes': [volume('v')]},
+            mountPoints=[{'sourceVolume': 'v'}])
+    refused(gantry, busybox, 'at most 150', {'volumes': [volume('v')]},
+            mountPoints=[mount('v', f'/d{i}') for i in range(151)])
+
+
+def test_a_read_only_root_has_read_only_files_of_ours(gantry, busybox):
+    lines = say(gantry, busybox, 'for f in hosts hostname resolv.conf; do '
+                'echo x >>/etc/$f || echo no; done 2>/dev/null; wc -l </etc/hosts',
+                readonlyRootFilesystem=True)
+    assert lines == ['no', 'no', 'no', '3']
+    assert say(gantry, busybox, 'echo x >>/etc/hosts && echo yes') == ['yes']
+
+
+def tmpfs(*options):
+    return {'linuxParameters': {'tmpfs': [{'containerPath': '/t', 'size': 2,
+                                           'mountOptions': list(options)}]}}
+
+
+@pytest.mark.parametrize('options,shown,listed', [
+    (['defaults'], {'rw', 'nosuid', 'nodev', 'noexec', 'relatime'}, 'drwxrwxrwt 0 0'),
+    (['exec', 'suid', 'dev', 'noatime'], {'rw', 'noatime'}, 'drwxrwxrwt 0 0'),
+    (['ro', 'nodiratime', 'strictatime'],
+     {'ro', 'nosuid', 'nodev', 'noexec', 'nodiratime'}, 'drwxrwxrwt 0 0'),
+    (['mode=0750', 'uid=33', 'gid=7', 'nr_inodes=5'],
+     {'rw', 'nosuid', 'nodev', 'noexec', 'relatime', 'mode=750', 'uid=33', 'gid=7', 'nr_inodes=5'},
+     'drwxr-x--- 33 7')], ids=lambda o: '-'.join(o) if isinstance(o, list) else '')
+def test_tmpfs_options(gantry, busybox, options, shown, listed):
+    lines = say(gantry, busybox, "grep ' /t ' /proc/mounts | cut -d' ' -f4; "
+                "ls -ldn /t | tr -s ' ' | cut -d' ' -f1,3,4", **tmpfs(*options))
+    assert set(lines[0].split(',')) == shown | {'size=2048k'}
+    assert lines[1] == listed
+
+
+@pytest.mark.parametrize('option', ['sync', 'shared', 'bind', 'remount', 'mpol=default', 'size=9m',
+                                    'mode=9', 'mode=17777', 'uid=', 'uid=-1', 'gid=x',
+                                    'uid=4294967296', 'nr_blocks=1', 'uid=1,size=9m', ''])
+def test_tmpfs_options_that_are_refused(gantry, busybox, option):
+    refused(gantry, busybox, 'mountOptions', **tmpfs(option))
+
+
+# --- privileges
+
+CAPS = "grep CapEff /proc/self/status | cut -f2"
+
+
+def caps(gantry, busybox, add=(), drop=()):
+    line, = say(gantry, busybox, CAPS, linuxParameters={'capabilities': {
+        'add': list(add), 'drop': list(drop)}})
+    return int(line, 16)
+
+
+def test_all_capabilities_but(gantry, busybox):
+    all_of_them = caps(gantry, busybox, add=['ALL'])
+    assert all_of_them & ~0xa80425fb
+    assert caps(gantry, busybox, add=['ALL'], drop=['CHOWN']) == all_of_them & ~1
+    assert caps(gantry, busybox, add=['CHOWN'], drop=['ALL']) == 1
+    assert caps(gantry, busybox, add=['CHOWN'], drop=['CHOWN', 'KILL']) == 0xa80425fb & ~(1 << 5)
+
+
+@pytest.mark.parametrize('user', ['1:', ':1', '33:', 'a:b:c', '2147483648', '4294967295',
+                                  '4294967296', '18446744073709551616', '-1', '+5', '0x10', '1.5',
+                                  ' 33', '33:2147483648', '33:-1'])
+def test_users_that_are_none(gantry, busybox, user):
+    """Numbers that overflow must not become root (CVE-2024-40635)."""
+    arn = run(gantry, register(gantry, 'edge', container(busybox, command=['id'], user=user)))
+    t = wait_status(gantry, arn, 'STOPPED')
+    assert t['stopCode'] == 'TaskFailedToStart'
+    assert t['stoppedReason'].startswith('CannotStartContainerError: '), t['stoppedReason']
+    assert exit_codes(t) == {'main': None}
+
+
+@pytest.mark.parametrize('user,expected', [
+    ('12345', '12345 0 0'), ('12345:23456', '12345 23456 23456'), ('2147483647', '2147483647 0 0'),
+    ('', '0 0 0'), ('www-data:tty', '33 5 5')])
+def test_users_that_passwd_does_not_know(gantry, busybox, user, expected):
+    assert say(gantry, busybox, 'echo $(id -u) $(id -g) $(id -G)', user=user) == [expected]
+
+
+@pytest.mark.parametrize('limits', [
+    [('nofile', -2, -2)], [('nofile', -1, 5)], [('nofile', 6, 5)],
+    [('nofile', 5, 5), ('nofile', 6, 6)]])
+def test_ulimits_that_are_refused(gantry, busybox, limits):
+    refused(gantry, busybox, 'ulimits', ulimits=[
+        {'name': n, 'softLimit': s, 'hardLimit': h} for n, s, h in limits])
+
+
+def test_what_the_machine_cannot_give_is_clamped_and_said(gantry, busybox):
+    line, = say(gantry, busybox, 'ulimit -Hn', ulimits=[
+        {'name': 'nofile', 'softLimit': 1000, 'hardLimit': -1}])
+    if line == 'unlimited':
+        pytest.skip('this machine gives everything')
+    assert f'main: ulimit nofile: unlimited was asked for, {line} is what this machine allows' in \
+        gantry.read_log()
+
+
+# --- init
+
+def test_init_forwards_signals(gantry, busybox):
+    make_group(gantry)
+    arn = run(gantry, register(gantry, 'init', with_logs(container(
+        busybox, linuxParameters={'initProcessEnabled': True}, stopTimeout=10,
+        command=['sh', '-c', 'trap "echo got; exit 9" TERM; echo up; '
+                             'while :; do sleep 0.1; done']))))
+    wait_status(gantry, arn, 'RUNNING')
+    wait_for(lambda: gantry.cli('logs', arn.split('/')[-1], check=False).stdout == 'up\n', 10)
+    t = stop(gantry, arn)
+    assert exit_codes(t) == {'main': 9} and output(gantry, t) == ['up', 'got']
