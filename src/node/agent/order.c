@@ -27,8 +27,9 @@ static enum order_verdict condition(const struct container *dep, struct gt_str w
     if (gt_str_is(what, "SUCCESS")) {
         return !stopped ? ORDER_WAIT : dep->exit_code == 0 ? ORDER_GO : ORDER_NEVER;
     }
-    /* HEALTHY */
-    if (stopped || dep->health.state == HEALTH_UNHEALTHY) {
+    /* HEALTHY. What is unhealthy now may be slow to come up: startTimeout is the limit, as in ECS.
+     */
+    if (stopped) {
         return ORDER_NEVER;
     }
     return dep->health.state == HEALTH_HEALTHY ? ORDER_GO : ORDER_WAIT;

@@ -98,7 +98,11 @@ static void on_not_started(struct container *c, const struct gt_err *err)
     c->stopped_ms = gt_clock_real_ms();
     snprintf(c->reason, sizeof c->reason, "%s: %s", start_error_name(err), err->msg);
     wire_utf8_clean(c->reason);
-    task_fail(c->task, "TaskFailedToStart", "%s", c->reason);
+    if (essential(c)) {
+        task_fail(c->task, "TaskFailedToStart", "%s", c->reason);
+    } else { /* the others go on, but for those that depend on it: order_start() */
+        gt_info("task %s: %s: %s", c->task->id, c->name, c->reason);
+    }
 }
 
 static void on_exited(struct container *c, const struct shim_event *e)
@@ -358,7 +362,8 @@ static void start_containers(struct task *t, int64_t now)
     }
 }
 
-/* RUNNING: every container has started, if only for a moment. */
+/* RUNNING: every container has started, if only for a moment; those that are not essential may have
+ * failed to. */
 static void check_running(struct task *t)
 {
     if (t->started_ms) {
@@ -367,7 +372,8 @@ static void check_running(struct task *t)
     int64_t latest = 0;
     for (size_t i = 0; i < t->n_containers; i++) {
         const struct container *c = &t->containers[i];
-        if (c->state == CONTAINER_NONE || c->state == CONTAINER_CREATING || c->start_failed) {
+        if (c->state == CONTAINER_NONE || c->state == CONTAINER_CREATING ||
+            (c->start_failed && essential(c))) {
             return;
         }
         latest = GT_MAX(latest, c->started_ms);

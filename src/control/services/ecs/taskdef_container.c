@@ -109,12 +109,12 @@ static int check_health(const struct ecs_container_definition *c, struct gt_err 
     if (!h) {
         return 0;
     }
-    if (h->command.n == 0 ||
-        (!gt_str_is(h->command.v[0], "CMD") && !gt_str_is(h->command.v[0], "CMD-SHELL") &&
-         !(gt_str_is(h->command.v[0], "NONE") && h->command.n == 1))) {
+    struct gt_str kind = h->command.n ? h->command.v[0] : gt_str_n("", 0);
+    bool command = gt_str_is(kind, "CMD") || gt_str_is(kind, "CMD-SHELL");
+    if (command ? h->command.n < 2 : !gt_str_is(kind, "NONE") || h->command.n != 1) {
         return refused(err,
                        "Invalid 'healthCheck.command' setting for container '" GT_STR_FMT
-                       "'. It must begin with CMD or CMD-SHELL.",
+                       "'. It must begin with CMD or CMD-SHELL, and a command must follow.",
                        NAME(c));
     }
     int r = between(c, "healthCheck.interval", h->has_interval, h->interval, 5, 300, err);

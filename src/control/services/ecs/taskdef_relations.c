@@ -50,7 +50,8 @@ static int check_dependency(const struct ecs_register_task_definition_in *in,
                        "'" GT_STR_FMT "' with condition " GT_STR_FMT ".",
                        GT_STR_ARG(c->name), GT_STR_ARG(on->name), GT_STR_ARG(d->condition));
     }
-    if (gt_str_is(d->condition, "HEALTHY") && !on->health_check) {
+    if (gt_str_is(d->condition, "HEALTHY") &&
+        (!on->health_check || gt_str_is(on->health_check->command.v[0], "NONE"))) {
         return refused(err,
                        "Container '" GT_STR_FMT "' depends on container '" GT_STR_FMT
                        "' being HEALTHY, which has no health check.",
