@@ -424,7 +424,7 @@ int shim_shutdown(struct shim *s, struct gt_err *err)
 
 /* --- what comes by itself */
 
-bool shim_has_more(const struct shim *s)
+static bool has_queued(const struct shim *s)
 {
     return !gt_list_empty(&s->queue);
 }
@@ -433,7 +433,7 @@ int shim_recv(struct shim *s, struct shim_reply *ret, struct gt_err *err)
 {
     struct shim_hdr h;
     int fd = -1;
-    if (shim_has_more(s)) {
+    if (has_queued(s)) {
         struct queued *q = gt_list_entry(s->queue.next, struct queued, link);
         *ret = q->message;
         gt_list_remove(&q->link);

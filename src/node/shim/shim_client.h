@@ -8,9 +8,9 @@
  *
  * Requests block until the shim answers (microseconds; CREATE and EXEC a few milliseconds) and give
  * up after 30 s. A loop that must not wait sends with shim_send_...() and reads with shim_recv();
- * the socket, shim_fd(), is readable when there is something. Do one or the other: a request that
- * waits throws away replies to what was sent before, and takes events off the socket (they are
- * kept, but shim_fd() does not tell of them). One object, one thread at a time.
+ * the socket, shim_fd(), is readable when there is something. A request that waits keeps what else
+ * comes, for shim_recv(), but shim_fd() does not tell of it: call until 0 afterwards, or better do
+ * not mix the two. One object, one thread at a time.
  */
 #ifndef GT_NODE_SHIM_CLIENT_H
 #define GT_NODE_SHIM_CLIENT_H
@@ -125,8 +125,5 @@ int64_t shim_send_kill_all(struct shim *s, const char *container, struct gt_err 
 int64_t shim_send_spool_ack(struct shim *s, const char *container, uint64_t offset,
                             struct gt_err *err);
 int shim_recv(struct shim *s, struct shim_reply *ret, struct gt_err *err);
-/* Whether shim_recv() has something that came while a call waited for its own reply: the socket
- * does not become readable for it. Look after any other call. */
-bool shim_has_more(const struct shim *s);
 
 #endif
