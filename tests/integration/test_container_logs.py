@@ -4,6 +4,7 @@ import glob
 import os
 import re
 import signal
+import subprocess
 import time
 
 import pytest
@@ -126,6 +127,35 @@ def test_drops_show_in_the_middle_and_the_log_goes_on(gantry, busybox):
     tail = gantry.client('logs').filter_log_events(
         logGroupName=GROUP, logStreamNames=[stream], filterPattern='"bytes of output are missing"')
     assert len(tail['events']) == len(at)
+
+
+@pytest.mark.parametrize('mode', ['blocking', 'non-blocking'])
+def test_a_full_disk_of_the_node(gantry, busybox, mode):
+    spools = gantry.state + '/agent/spool'
+    os.makedirs(spools, exist_ok=True)
+    subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=1m', 'none', spools], check=True)
+    try:
+        arn, go, done = at_work(gantry, busybox, f'{numbered(50_000)}; touch /out/written; '
+                                'until [ -e /out/on ]; do usleep 20000; done; echo end', mode=mode)
+        out = os.path.dirname(done)
+        with Stopped(gantry):
+            go()
+            if mode == 'blocking':
+                time.sleep(2)
+                assert not os.path.exists(out + '/written')
+            else:
+                wait_for(lambda: os.path.exists(out + '/written'), 20)
+        wait_for(lambda: os.path.exists(out + '/written'), 40)
+        if mode == 'non-blocking':
+            wait_for(lambda: 'the disk of the log buffer is full' in ''.join(events(gantry, arn)), 20)
+        open(out + '/on', 'w').close()
+        wait_status(gantry, arn, 'STOPPED')
+        got = events(gantry, arn)
+        assert got[-1] == 'end'
+        if mode == 'blocking':
+            assert [int(m[:8]) for m in got[:-1]] == list(range(50_000))
+    finally:
+        subprocess.run(['umount', '-l', spools], check=True)
 
 
 def test_a_blocking_writer_waits_and_loses_nothing(gantry, busybox):

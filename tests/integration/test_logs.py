@@ -452,6 +452,16 @@ def test_a_full_disk(tmp_path):
                 break
             offset = json.loads(answer)['nextOffset']
         assert refused
+        with open(where + '/rest', 'wb', buffering=0) as f:
+            try:
+                while f.write(b'x' * 4096):
+                    pass
+            except OSError:
+                pass
+        with pytest.raises(ClientError) as e:
+            for i in range(1000):
+                logs.create_log_stream(logGroupName='g', logStreamName=f'new{i}')
+        assert code(e) == 'ServiceUnavailableException'
         assert server.process.poll() is None
         got = logs.get_log_events(logGroupName='g', logStreamName='s', startFromHead=True, limit=1)
         assert got['events'][0]['message'] == 'kept'

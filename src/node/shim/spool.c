@@ -47,9 +47,10 @@ void spool_close(struct spool *s)
     gt_closep(&s->fd);
 }
 
-static void punch(struct spool *s)
+/* `all`: the disk is full, so every block counts. */
+static void punch(struct spool *s, bool all)
 {
-    if (s->acked - s->punched < PUNCH_STEP || s->fd < 0) {
+    if (s->acked - s->punched < (all ? 1 : PUNCH_STEP) || s->fd < 0) {
         return;
     }
     /* A file system that cannot punch holes keeps the bytes until the task goes. */
@@ -101,6 +102,7 @@ static void say_dropped(struct spool *s, bool final)
         off_t at = (off_t)(s->written + sizeof(struct shim_frame));
         if (pwrite(s->fd, text, (size_t)n, at) == n && commit(s, i + 1, (uint32_t)n)) {
             s->unsaid[i] = 0;
+            s->by_disk = false;
         }
     }
 }
@@ -122,7 +124,7 @@ void spool_end(struct spool *s)
 void spool_ack(struct spool *s, uint64_t offset)
 {
     s->acked = GT_MAX(s->acked, GT_MIN(offset, s->written));
-    punch(s);
+    punch(s, s->by_disk);
     say_dropped(s, /* final= */ false);
 }
 
@@ -155,6 +157,9 @@ static enum stream_state later(struct stream *st, int64_t at)
 static enum stream_state full(struct stream *st, struct spool *s, int64_t now_ms, bool disk,
                               bool final)
 {
+    if (disk) {
+        punch(s, /* all= */ true);
+    }
     if (s->nonblocking || final) {
         discard(st, s, disk);
         return STREAM_OPEN;
