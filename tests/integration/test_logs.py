@@ -325,7 +325,13 @@ def test_filter(logs, group):
     assert len(twice) == 10
     ids = [e['eventId'] for e in logs.filter_log_events(logGroupName=group)['events']]
     assert len(set(ids)) == 30
-    for bad in ('{ $.a = 1 }', '[a, b]', '"open'):
+    assert numbers(filterPattern='[level=ERROR, word, n>12]') == [15, 20, 25]
+    logs.put_log_events(logGroupName=group, logStreamName='db', logEvents=[
+        {'timestamp': t + 50 + i, 'message': json.dumps({'a': {'b': i}, 'text': f'json {i}'})}
+        for i in range(5)])
+    got = logs.filter_log_events(logGroupName=group, filterPattern='{ $.a.b > 1 && $.text != "*3" }')
+    assert [json.loads(e['message'])['a']['b'] for e in got['events']] == [2, 4]
+    for bad in ('{ $.a = %x% }', '[a b]', '%re%', '"open'):
         with pytest.raises(ClientError) as e:
             logs.filter_log_events(logGroupName=group, filterPattern=bad)
         assert code(e) == 'InvalidParameterException'

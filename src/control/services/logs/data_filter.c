@@ -97,7 +97,7 @@ int logs_filter_log_events(struct data_req *rq, const struct logs_filter_log_eve
                           .max_events = in->has_limit ? (size_t)in->limit : MAX_EVENTS,
                           .max_bytes = MAX_BYTES,
                           .max_scan = MAX_SCAN,
-                          .match = pattern.n > 0 ? matches : NULL,
+                          .match = log_pattern_is_empty(&pattern) ? NULL : matches,
                           .arg = &pattern,
                           .now = data_now(rq)};
     struct log_result res;

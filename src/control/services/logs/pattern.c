@@ -38,24 +38,19 @@ static const char *read_word(const char *p, const char *end, struct gt_str *ret)
     return p < end && *p == '"' ? NULL : p;
 }
 
-static int unsupported(char first, struct gt_err *err)
-{
-    switch (first) {
-    case '{':
-        return invalid(err, "patterns for JSON log events are not supported");
-    case '[':
-        return invalid(err, "patterns for space-delimited log events are not supported");
-    case '%':
-        return invalid(err, "regular expressions are not supported");
-    default:
-        return 0;
-    }
-}
-
 int log_pattern_parse(struct gt_str text, struct gt_arena *arena, struct log_pattern *ret,
                       struct gt_err *err)
 {
     const char *p = text.p, *end = text.p + text.n;
+    while (p < end && is_blank(*p)) {
+        p++;
+    }
+    if (p < end && (*p == '{' || *p == '[')) {
+        struct gt_str rest = gt_str_n(p, (size_t)(end - p));
+        *ret = (struct log_pattern){.kind = *p == '{' ? PATTERN_JSON : PATTERN_FIELDS};
+        return *p == '{' ? pattern_json_parse(rest, arena, &ret->json, err)
+                         : pattern_fields_parse(rest, arena, &ret->fields, err);
+    }
     *ret = (struct log_pattern){.only_any = true};
     ret->terms = gt_arena_alloc(arena, (text.n / 2 + 1) * sizeof(ret->terms[0]));
     for (;;) {
@@ -67,8 +62,11 @@ int log_pattern_parse(struct gt_str text, struct gt_arena *arena, struct log_pat
         }
         enum term_kind kind = *p == '?' ? TERM_ANY : *p == '-' ? TERM_NOT : TERM_ALL;
         p += kind != TERM_ALL;
-        if (p < end && unsupported(*p, err) < 0) {
-            return -EINVAL;
+        if (p < end && *p == '%') {
+            return invalid(err, "regular expressions are not supported");
+        }
+        if (p < end && (*p == '{' || *p == '[')) {
+            return invalid(err, "a pattern of conditions stands alone");
         }
         struct gt_str term = {0};
         if (p < end) {
@@ -88,6 +86,12 @@ int log_pattern_parse(struct gt_str text, struct gt_arena *arena, struct log_pat
 
 bool log_pattern_match(const struct log_pattern *p, struct gt_str event)
 {
+    if (p->kind == PATTERN_JSON) {
+        return pattern_json_match(p->json, event);
+    }
+    if (p->kind == PATTERN_FIELDS) {
+        return pattern_fields_match(&p->fields, event);
+    }
     for (size_t i = 0; i < p->n; i++) {
         struct gt_str t = p->terms[i].text;
         bool there = event.n >= t.n && memmem(event.p, event.n, t.p, t.n) != NULL;
