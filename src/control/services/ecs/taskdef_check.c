@@ -19,6 +19,7 @@ static int check_unsupported(const struct ecs_register_task_definition_in *in, s
         {in->proxy_configuration != NULL, "proxyConfiguration"},
         {in->inference_accelerators.n > 0, "inferenceAccelerators"},
         {in->ephemeral_storage != NULL, "ephemeralStorage"},
+        {in->enable_fault_injection, "enableFaultInjection"},
     };
     for (size_t i = 0; i < GT_ARRAY_LEN(fields); i++) {
         if (fields[i].said) {

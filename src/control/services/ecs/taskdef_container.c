@@ -37,6 +37,11 @@ int taskdef_check_unsupported(const struct ecs_container_definition *c, struct g
         {c->system_controls.n > 0, "systemControls"},
         {c->resource_requirements.n > 0, "resourceRequirements"},
         {c->firelens_configuration != NULL, "firelensConfiguration"},
+        {c->restart_policy && c->restart_policy->enabled, "restartPolicy"},
+        /* A tag is looked up whenever a task starts: as with "disabled". */
+        {c->version_consistency.n && !gt_str_is(c->version_consistency, "disabled"),
+         "versionConsistency"},
+        {c->credential_specs.n > 0, "credentialSpecs"},
     };
     for (size_t i = 0; i < GT_ARRAY_LEN(fields); i++) {
         if (fields[i].said) {
@@ -71,6 +76,9 @@ static int check_ports(const struct ecs_container_definition *c, struct gt_err *
 {
     for (size_t i = 0; i < c->port_mappings.n; i++) {
         const struct ecs_port_mapping *p = &c->port_mappings.v[i];
+        if (p->container_port_range.n) {
+            return unsupported(c, "portMappings.containerPortRange", err);
+        }
         if (!p->has_container_port || p->container_port < 1 || p->container_port > 65535) {
             return refused(err,
                            "Invalid 'containerPort' setting for container '" GT_STR_FMT

@@ -273,13 +273,16 @@ static int check_volumes(const struct ecs_register_task_definition_in *in, struc
                                GT_STR_ARG(v->name));
             }
         }
-        if (v->docker_volume_configuration || v->efs_volume_configuration ||
-            v->fsx_windows_file_server_volume_configuration) {
-            return refused(
-                err, "Volume '" GT_STR_FMT "': '%s' is not supported.", GT_STR_ARG(v->name),
-                v->docker_volume_configuration ? "dockerVolumeConfiguration"
-                : v->efs_volume_configuration  ? "efsVolumeConfiguration"
-                                               : "fsxWindowsFileServerVolumeConfiguration");
+        const char *kind = v->docker_volume_configuration ? "dockerVolumeConfiguration"
+                           : v->efs_volume_configuration  ? "efsVolumeConfiguration"
+                           : v->fsx_windows_file_server_volume_configuration
+                               ? "fsxWindowsFileServerVolumeConfiguration"
+                           : v->s3files_volume_configuration ? "s3filesVolumeConfiguration"
+                           : v->configured_at_launch         ? "configuredAtLaunch"
+                                                             : NULL;
+        if (kind) {
+            return refused(err, "Volume '" GT_STR_FMT "': '%s' is not supported.",
+                           GT_STR_ARG(v->name), kind);
         }
         if (v->host && v->host->source_path.n &&
             (v->host->source_path.p[0] != '/' || has_dot_dot(v->host->source_path))) {
