@@ -69,6 +69,37 @@ def test_a_read_only_root_has_read_only_files_of_ours(gantry, busybox):
     assert say(gantry, busybox, 'echo x >>/etc/hosts && echo yes') == ['yes']
 
 
+def test_a_volume_of_the_task_begins_as_what_the_image_has_there(gantry, busybox):
+    """With its owner, mode and links, once; a host path never."""
+    lines = say(gantry, busybox, 'ls -ldn /tmp | cut -c1-10; touch /tmp/x && echo yes',
+                {'volumes': [volume('v')]}, user='33', mountPoints=[mount('v', '/tmp')])
+    assert lines == ['drwxrwxrwt', 'yes']
+    make_group(gantry)
+    d = register(gantry, 'seed',
+                 with_logs(container(busybox, name='a', essential=False, command=[
+                     'sh', '-c', 'ls /etc/passwd; readlink /bin/sh; stat -c %a:%u /bin/busybox; '
+                     'echo mine >/etc/own'], mountPoints=[mount('e', '/etc'), mount('b', '/bin')])),
+                 with_logs(container(busybox, command=[
+                     'sh', '-c', 'grep -c root /x/passwd; cat /x/own; test -e /etc/own || echo no'],
+                     mountPoints=[mount('e', '/x', readOnly=True), mount('n', '/none')],
+                     dependsOn=[{'containerName': 'a', 'condition': 'SUCCESS'}])),
+                 volumes=[volume('e'), volume('b'), volume('n')])
+    t = wait_status(gantry, run(gantry, d), 'STOPPED')
+    assert exit_codes(t) == {'a': 0, 'main': 0}, t
+    plain = say(gantry, busybox, 'readlink /bin/sh; stat -c %a:%u /bin/busybox')
+    assert output(gantry, t, 'a') == ['/etc/passwd'] + plain
+    assert output(gantry, t) == ['1', 'mine', 'no']
+
+
+def test_a_host_path_is_left_as_it_is(gantry, busybox, tmp_path):
+    assert say(gantry, busybox, 'ls /etc/x; echo end',
+               {'volumes': [volume('h', str(tmp_path / 'h'))]},
+               mountPoints=[mount('h', '/etc/x')]) == ['end']
+    say(gantry, busybox, 'echo', {'volumes': [volume('h', str(tmp_path / 'h'))]},
+        mountPoints=[mount('h', '/bin/sub')])
+    assert os.listdir(tmp_path / 'h') == []
+
+
 def tmpfs(*options):
     return {'linuxParameters': {'tmpfs': [{'containerPath': '/t', 'size': 2,
                                            'mountOptions': list(options)}]}}

@@ -89,6 +89,52 @@ def test_working_directory_behind_a_link(rt, tmp_path, rootfs):
         assert r.returncode in (125, 127) and not r.stdout, (i, r.stdout, r.stderr)
 
 
+def test_what_an_image_seeds_a_volume_with(rt, tmp_path, rootfs):
+    # CVE-2022-23648: a volume of an image copies a path of the host
+    secret = tmp_path / 'secret'
+    secret.write_text('host')
+    image, volume = tmp_path / 'image', tmp_path / 'volume'
+    data = image / 'data'
+    (data / 'sub').mkdir(parents=True)
+    (data / 'sub/file').write_text('image')
+    os.chmod(data / 'sub/file', 0o4751)
+    os.chown(data / 'sub', 33, 7)
+    os.chmod(data, 0o2770)
+    for name, target in (('abs', str(secret)), ('up', '../' * 12 + str(secret)[1:]),
+                         ('proc', '/proc/self/fd/3'), ('dir', '/proc/1/root')):
+        (data / name).symlink_to(target)
+    (image / 'way').symlink_to('../../..' + str(tmp_path))
+    os.mkfifo(data / 'fifo')
+    os.mknod(data / 'null', 0o666 | 0o020000, os.makedev(1, 3))
+    seeded = Runtime(tmp_path, image, rt.name)
+
+    def seed(task, where, volume):
+        return seeded.run('/bin/sh', '-c', f'cat {where}/* {where}/sub/file; ls {where}', options=[
+            '--lower', str(rootfs), '--mount', f'{volume}:{where}:mk,seed'], task=task, timeout=20)
+    r = seed('seed', '/data', volume)
+    assert 'host' not in r.stdout and r.stdout.startswith('image'), r.stdout + r.stderr
+    assert sorted(os.listdir(volume)) == ['abs', 'dir', 'proc', 'sub', 'up']
+    assert os.readlink(volume / 'abs') == str(secret)
+    st, sub = os.stat(volume), os.stat(volume / 'sub')
+    assert st.st_mode & 0o7777 == 0o2770 and (sub.st_uid, sub.st_gid) == (33, 7)
+    assert os.stat(volume / 'sub/file').st_mode & 0o7777 == 0o4751
+    # once: what is there stays
+    (volume / 'sub/file').write_text('changed')
+    os.unlink(volume / 'abs')
+    assert 'changed' in seed('again', '/data', volume).stdout
+    assert 'abs' not in os.listdir(volume)
+    # the place itself is behind a link out of the image: it is looked up inside
+    r = seed('way', '/way', tmp_path / 'other')
+    assert 'host' not in r.stdout and os.listdir(tmp_path / 'other') == []
+    # deeper than anything that is meant
+    deep = image / 'deep'
+    for _ in range(70):
+        deep = deep / 'd'
+    deep.mkdir(parents=True)
+    r = seed('deep', '/deep', tmp_path / 'third')
+    assert r.returncode == 125 and "copy 'd' of the image into a volume" in r.stderr, r.stderr
+
+
 def test_cgroups_are_read_only(rt):
     # CVE-2023-25809, CVE-2022-0492: nothing of the tree can be written or made
     r = rt.sh('cd /sys/fs/cgroup; n=0; for f in $(find . -type f); do n=$((n+1)); '

@@ -46,7 +46,7 @@ static int complain(const char *what)
     return err.sys_errno == ENOENT ? 127 : err.sys_errno == EACCES ? 126 : 125;
 }
 
-/* source:target[:ro,rec,...] or tmpfs:target[:size] */
+/* source:target[:ro,rec,mk,seed] or tmpfs:target[:size] */
 static void add_mount(char *text)
 {
     struct rt_mount *m = &mounts[spec.mounts.n++];
@@ -64,7 +64,8 @@ static void add_mount(char *text)
         m->source = text;
         m->flags = (rest && strstr(rest, "ro") ? RT_MOUNT_RDONLY : 0) |
                    (rest && strstr(rest, "rec") ? RT_MOUNT_REC : 0) |
-                   (rest && strstr(rest, "mk") ? RT_MOUNT_CREATE_SRC : 0);
+                   (rest && strstr(rest, "mk") ? RT_MOUNT_CREATE_SRC : 0) |
+                   (rest && strstr(rest, "seed") ? RT_MOUNT_COPY_UP : 0);
     }
     spec.mounts.v = mounts;
 }

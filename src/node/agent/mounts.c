@@ -120,7 +120,8 @@ static int add_volumes(const struct container *c, struct gt_arena *a, struct rt_
         }
         s->mounts.v[s->mounts.n++] = (struct rt_mount){
             .kind = RT_MOUNT_BIND,
-            .flags = RT_MOUNT_REC | RT_MOUNT_CREATE_SRC | (mp->read_only ? RT_MOUNT_RDONLY : 0),
+            .flags = RT_MOUNT_REC | RT_MOUNT_CREATE_SRC | (mp->read_only ? RT_MOUNT_RDONLY : 0) |
+                     (v->host && v->host->source_path.n ? 0 : RT_MOUNT_COPY_UP),
             .source = source,
             .target = gt_arena_str(a, mp->container_path),
         };

@@ -150,17 +150,21 @@ static int mount_one(struct stage *st, const struct rt_mount *m, int tree, int r
     if (fstat(tree, &info) < 0) {
         return gt_err_errno(err, errno, "stat the source of mount '%s'", m->target);
     }
-    struct mount_attr attr = mount_attributes(m->flags);
-    int r = k_mount_setattr(tree, "", m->flags & RT_MOUNT_REC ? AT_RECURSIVE : 0, &attr);
-    if (r < 0) {
-        return gt_err_errno(err, r, "set the options of mount '%s'", m->target);
-    }
     gt_auto_close int at = safepath_mount_target(root, m->target, S_ISDIR(info.st_mode), 0, err);
     if (at < 0) {
         return at;
     }
     if (in_proc(st, at)) {
         return gt_err_set(err, GT_ERR_INVALID, "mount target '%s' is inside of proc", m->target);
+    }
+    int r = m->flags & RT_MOUNT_COPY_UP && S_ISDIR(info.st_mode) ? copy_up(at, tree, err) : 0;
+    if (r < 0) {
+        return r;
+    }
+    struct mount_attr attr = mount_attributes(m->flags);
+    r = k_mount_setattr(tree, "", m->flags & RT_MOUNT_REC ? AT_RECURSIVE : 0, &attr);
+    if (r < 0) {
+        return gt_err_errno(err, r, "set the options of mount '%s'", m->target);
     }
     r = k_move_mount(tree, at, "");
     if (r < 0) {

@@ -42,6 +42,10 @@ int assemble_root(struct stage *st, const struct rt_spec *spec, const int *fd, u
                   struct gt_err *err);
 int assemble_enter(int root, struct gt_err *err);
 
+/* copyup.c: into a folder that is empty, what another has and whose it is. `from` is O_PATH or not.
+ * 0 too when it was not empty. */
+int copy_up(int from, int to, struct gt_err *err);
+
 /* become.c: the last steps, common to a container's main process and to exec */
 struct process {
     struct rt_strs argv, env;

@@ -70,7 +70,7 @@ enum rt_mount_kind {
 #define RT_MOUNT_NOEXEC (1U << 3)
 #define RT_MOUNT_REC (1U << 4)         /* bind: with what is mounted below the source */
 #define RT_MOUNT_CREATE_SRC (1U << 5)  /* bind: make the source folder (0755) when missing */
-#define RT_MOUNT_COPY_UP (1U << 6)     /* tmpfs: reserved */
+#define RT_MOUNT_COPY_UP (1U << 6)     /* bind: an empty source begins as what is at the target */
 #define RT_MOUNT_PROP_SLAVE (1U << 7)  /* mounts made later on the host show up inside */
 #define RT_MOUNT_PROP_SHARED (1U << 8) /* and the other way round: privileged things only */
 #define RT_MOUNT_NOATIME (1U << 9)
