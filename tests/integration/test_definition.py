@@ -1,11 +1,42 @@
 """Fields of a container definition at their edges: what docker and ECS do there."""
+import hashlib
+import json
 import os
+import shutil
 
 import pytest
 
 from conftest import wait_for
 from tasks import (container, exit_codes, make_group, output, register, run, say, stop,
                    wait_status, with_logs)
+
+
+def with_config(layout, to, **config):
+    """A copy of an OCI layout of one image, with other words in its configuration."""
+    shutil.copytree(layout, to)
+
+    def blob(digest):
+        return os.path.join(to, 'blobs', *digest.split(':'))
+
+    def read(digest):
+        with open(blob(digest)) as f:
+            return json.load(f)
+
+    def write(descriptor, value):
+        data = json.dumps(value).encode()
+        descriptor.update(digest='sha256:' + hashlib.sha256(data).hexdigest(), size=len(data))
+        with open(blob(descriptor['digest']), 'wb') as f:
+            f.write(data)
+    with open(os.path.join(to, 'index.json')) as f:
+        index = json.load(f)
+    manifest = read(index['manifests'][0]['digest'])
+    image = read(manifest['config']['digest'])
+    image['config'] = dict(image.get('config') or {}, **config)
+    write(manifest['config'], image)
+    write(index['manifests'][0], manifest)
+    with open(os.path.join(to, 'index.json'), 'w') as f:
+        json.dump(index, f)
+    return to
 
 
 def refused(gantry, busybox, match, task=None, **more):
@@ -194,3 +225,35 @@ def test_init_forwards_signals(gantry, busybox):
     wait_for(lambda: gantry.cli('logs', arn.split('/')[-1], check=False).stdout == 'up\n', 10)
     t = stop(gantry, arn)
     assert exit_codes(t) == {'main': 9} and output(gantry, t) == ['up', 'got']
+
+
+# --- what the image's configuration says
+
+def test_volumes_of_an_image_are_writable_in_a_read_only_root(gantry, busybox_layout, tmp_path):
+    image = gantry.push(with_config(busybox_layout, str(tmp_path / 'layout'), Volumes={
+        '/tmp': {}, '/data/here': {}, '/etc': {}, '/../../climb': {}, '/': {}}), 'volumes:1')
+    script = ('for d in /tmp /data/here /climb /root /own; do touch $d/x && echo $d; done '
+              '2>/dev/null; ls -ldn /tmp | cut -c1-10; grep -c root /etc/passwd')
+    assert say(gantry, image, script, {'volumes': [volume('v')]}, readonlyRootFilesystem=True,
+               mountPoints=[mount('v', '/own/')]) == [
+        '/tmp', '/data/here', '/climb', '/own', 'drwxrwxrwt', '1']
+    # one that the definition mounts itself is the definition's
+    lines = say(gantry, image, 'touch /tmp/x || echo no', {'volumes': [volume('v')]},
+                mountPoints=[mount('v', '/tmp/', readOnly=True)], readonlyRootFilesystem=True)
+    assert lines[-1] == 'no'
+
+
+def test_stop_signal_of_an_image(gantry, busybox_layout, tmp_path):
+    image = gantry.push(with_config(busybox_layout, str(tmp_path / 'layout'),
+                                    StopSignal='SIGUSR2'), 'signal:1')
+    arn = run(gantry, register(gantry, 'signal', container(image, stopTimeout=20, command=[
+        'sh', '-c', 'trap "exit 3" TERM; trap "exit 12" USR2; echo up; '
+                    'while :; do sleep 0.1; done'])))
+    wait_status(gantry, arn, 'RUNNING')
+    wait_for(lambda: gantry.cli('logs', arn.split('/')[-1], check=False).stdout == 'up\n', 10)
+    assert exit_codes(stop(gantry, arn)) == {'main': 12}
+
+
+def test_port_mappings_have_a_limit(gantry, busybox):
+    refused(gantry, busybox, 'portMappings', portMappings=[
+        {'containerPort': i + 1} for i in range(101)])

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { MAX_IMAGE_VOLUMES = 40 }; /* beside the 150 mounts of a definition and three of ours */
+
 static const struct ecs_volume *volume_named(const struct task *t, struct gt_str name)
 {
     for (size_t i = 0; i < t->def.volumes.n; i++) {
@@ -129,6 +131,67 @@ static int add_volumes(const struct container *c, struct gt_arena *a, struct rt_
     return 0;
 }
 
+static struct gt_str next_part(const char **at)
+{
+    const char *p = *at + strspn(*at, "/");
+    size_t n = strcspn(p, "/");
+    *at = p + n;
+    return gt_str_n(p, n);
+}
+
+static bool same_place(const char *a, const char *b)
+{
+    for (;;) {
+        struct gt_str x = next_part(&a), y = next_part(&b);
+        if (x.n == 0 || !gt_str_eq(x, y)) {
+            return x.n == 0 && y.n == 0;
+        }
+    }
+}
+
+static bool is_taken(const struct rt_spec *s, const char *target)
+{
+    bool taken = false;
+    for (uint32_t i = 0; i < s->mounts.n; i++) {
+        taken = taken || same_place(s->mounts.v[i].target, target);
+    }
+    return taken;
+}
+
+static size_t image_volumes(const struct container *c)
+{
+    size_t n = 0;
+    while (c->def->readonly_root_filesystem && c->image->volumes && c->image->volumes[n]) {
+        n++;
+    }
+    return n;
+}
+
+/* A VOLUME of the image stays writable in a read-only root, as with docker. Elsewhere the
+ * container's own layer does as well, and nothing has to be copied. */
+static int add_image_volumes(const struct container *c, struct gt_arena *a, struct rt_spec *s,
+                             struct gt_err *err)
+{
+    size_t n = image_volumes(c);
+    if (n > MAX_IMAGE_VOLUMES) {
+        return gt_err_set(err, GT_ERR_TOO_LARGE, "the image has %zu volumes, more than %d", n,
+                          MAX_IMAGE_VOLUMES);
+    }
+    gt_auto_free char *rootfs = task_dir(c->task, "rootfs");
+    for (size_t i = 0; i < n; i++) {
+        const char *target = c->image->volumes[i];
+        if (target[0] == '/' && target[strspn(target, "/")] && !is_taken(s, target)) {
+            s->mounts.v[s->mounts.n++] = (struct rt_mount){
+                .kind = RT_MOUNT_BIND,
+                .flags = RT_MOUNT_CREATE_SRC | RT_MOUNT_COPY_UP,
+                .source = gt_arena_printf(a, "%s/%s/volumes/%zu", rootfs, c->runtime_id, i),
+                .target = target,
+            };
+        }
+    }
+    return 0;
+}
+
 static unsigned depth(const char *path)
 {
     unsigned n = 0;
@@ -157,7 +220,8 @@ int container_mounts(const struct container *c, struct gt_arena *a, struct rt_sp
 {
     const struct ecs_linux_parameters *lp = c->def->linux_parameters;
     s->mounts.v = gt_arena_array(a, struct rt_mount,
-                                 c->def->mount_points.n + (lp ? lp->tmpfs.n : 0) + /* etc */ 3);
+                                 c->def->mount_points.n + (lp ? lp->tmpfs.n : 0) +
+                                     image_volumes(c) + /* etc */ 3);
     add_etc(c, a, s);
     uint32_t etc = s->mounts.n;
     int r = add_volumes(c, a, s, err);
@@ -165,6 +229,10 @@ int container_mounts(const struct container *c, struct gt_arena *a, struct rt_sp
         return r;
     }
     add_tmpfs(c, a, s);
+    r = add_image_volumes(c, a, s, err);
+    if (r < 0) {
+        return r;
+    }
     sort_by_depth(s->mounts.v + etc, s->mounts.n - etc);
     return 0;
 }

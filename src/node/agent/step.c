@@ -385,31 +385,14 @@ static void check_running(struct task *t)
 
 /* --- stopping */
 
-static int stop_signal(const struct container *c)
-{
-    static const struct {
-        const char *name;
-        int number;
-    } table[] = {{"TERM", SIGTERM}, {"INT", SIGINT},   {"QUIT", SIGQUIT}, {"HUP", SIGHUP},
-                 {"KILL", SIGKILL}, {"USR1", SIGUSR1}, {"USR2", SIGUSR2}, {"WINCH", SIGWINCH}};
-    const char *s = c->image && c->image->stop_signal ? c->image->stop_signal : "";
-    s = strncmp(s, "SIG", 3) == 0 ? s + 3 : s;
-    for (size_t i = 0; i < GT_ARRAY_LEN(table); i++) {
-        if (gt_streq(s, table[i].name)) {
-            return table[i].number;
-        }
-    }
-    long n = strtol(s, NULL, 10);
-    return n > 0 && n < 65 ? (int)n : SIGTERM;
-}
-
 static void stop_container(struct container *c, int64_t now)
 {
     struct task *t = c->task;
     if (c->kill_deadline_ms == 0) {
         int64_t timeout = c->def->has_stop_timeout ? c->def->stop_timeout : STOP_TIMEOUT_S;
         c->kill_deadline_ms = now + timeout * 1000;
-        shim_send_signal(t->shim, c->runtime_id, "", stop_signal(c), NULL);
+        shim_send_signal(t->shim, c->runtime_id, "",
+                         stop_signal(c->image ? c->image->stop_signal : NULL), NULL);
     } else if (now >= c->kill_deadline_ms && !c->killed) {
         c->killed = true;
         shim_send_kill_all(t->shim, c->runtime_id, NULL);

@@ -153,6 +153,10 @@ void container_argv(const struct container *c, struct gt_arena *a, struct rt_str
 void container_env(const struct container *c, struct gt_arena *a, struct rt_strs *ret);
 void task_limits(const struct task *t, struct rt_limits *ret);
 
+/* --- stop_signal.c: an image's STOPSIGNAL, "SIGQUIT", "quit", "3", "RTMIN+3"; SIGTERM when it is
+ * NULL or none of these */
+int stop_signal(const char *said);
+
 /* --- mounts.c: s->mounts */
 int container_mounts(const struct container *c, struct gt_arena *a, struct rt_spec *s,
                      struct gt_err *err);

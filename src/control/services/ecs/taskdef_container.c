@@ -74,6 +74,13 @@ static int check_memory(const struct ecs_container_definition *c, struct gt_err 
 
 static int check_ports(const struct ecs_container_definition *c, struct gt_err *err)
 {
+    enum { MOST = 100 };
+    if (c->port_mappings.n > MOST) {
+        return refused(err,
+                       "Invalid 'portMappings' setting for container '" GT_STR_FMT
+                       "'. There can be at most %d.",
+                       NAME(c), MOST);
+    }
     for (size_t i = 0; i < c->port_mappings.n; i++) {
         const struct ecs_port_mapping *p = &c->port_mappings.v[i];
         if (p->container_port_range.n) {
