@@ -231,6 +231,14 @@ def test_files(rt, tmp_path):
     assert rt.sh('pwd', '--cwd', '/made/for/me').stdout == '/made/for/me\n'
 
 
+def test_an_upper_folder_of_an_earlier_try_is_taken(rt):
+    # an agent that died between CREATE and its reply tries again; overlayfs would refuse
+    for _ in range(2):
+        r = rt.sh('touch /x; echo fine', '--volatile', task='again')
+        assert r.stdout == 'fine\n', r.stderr
+    assert 'fine' in rt.sh('echo fine', task='again').stdout
+
+
 def test_limits(rt):
     r = rt.sh('ulimit -n; cat /proc/self/oom_score_adj', '--rlimit', '7:1000:2000', '--oom', '100')
     assert r.stdout.split() == ['1000', '100']

@@ -91,6 +91,7 @@ enum {
     OPT_SPOOL,
     OPT_LOWER,
     OPT_UPPER,
+    OPT_VOLATILE,
     OPT_WORK,
     OPT_DIR,
     OPT_READONLY,
@@ -135,6 +136,7 @@ static const struct option options[] = {{"run", 1, 0, OPT_RUN},
                                         {"spool", 1, 0, OPT_SPOOL},
                                         {"lower", 1, 0, OPT_LOWER},
                                         {"upper", 1, 0, OPT_UPPER},
+                                        {"volatile", 0, 0, OPT_VOLATILE},
                                         {"work", 1, 0, OPT_WORK},
                                         {"dir", 1, 0, OPT_DIR},
                                         {"readonly", 0, 0, OPT_READONLY},
@@ -197,6 +199,9 @@ static void take_option(int o, char *arg)
     case OPT_LOWER:
         lower[spec.rootfs.lower.n++] = arg;
         spec.rootfs.lower.v = lower;
+        break;
+    case OPT_VOLATILE:
+        spec.rootfs.volatile_upper = true;
         break;
     case OPT_UPPER:
         spec.rootfs.upper = arg;

@@ -143,6 +143,7 @@ static int mount_overlay(const struct rt_rootfs *r, struct gt_err *err)
             work = open_folder(r->work, err);
             /* What an earlier try left behind: overlayfs refuses a volatile mount a second time,
              * lest somebody trust what was written. Nobody did: nothing ran there. */
+            unlinkat(work, "work/incompat/volatile/dirty", 0);
             unlinkat(work, "work/incompat/volatile", AT_REMOVEDIR);
             e = upper < 0 ? upper : work < 0 ? work : 0;
         }

@@ -4,6 +4,7 @@
 #include "lib/base/mem.h"
 #include "node/runtime/cgroup.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -177,6 +178,25 @@ static void v1_and_hybrid(void **state)
     cgroup_sys_close(sys);
 }
 
+/* The cap on processes is for the node's good; a container's own limits are promises. */
+static void a_missing_pids_controller_stops_nobody(void **state)
+{
+    (void)state;
+    struct gt_err err = GT_ERR_INIT;
+    struct cgroup_sys *sys;
+    struct cgroup *cg;
+    struct rt_limits some = {.memory = 64 << 20, .pids = 100};
+    file("cgroup.controllers", "cpu memory");
+    gt_assert_ok(cgroup_sys_open(base, -1, &sys, &err), err);
+    gt_assert_ok(cgroup_create(sys, "/g/c0", &cg, &err), err);
+    assert_int_equal(cgroup_limit(cg, &some, &err), -ENOENT);
+    file("g/c0/memory.max", "");
+    gt_assert_ok(cgroup_limit(cg, &some, &err), err);
+    expect("g/c0/memory.max", "67108864");
+    cgroup_close(cg);
+    cgroup_sys_close(sys);
+}
+
 static void bad_paths(void **state)
 {
     (void)state;
@@ -197,6 +217,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(v2, set_up, tear_down),
         cmocka_unit_test_setup_teardown(v1_and_hybrid, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_missing_pids_controller_stops_nobody, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bad_paths, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
