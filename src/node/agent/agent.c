@@ -119,6 +119,7 @@ int agent_run(const struct agent_options *options, struct gt_err *err)
     int r = node_loop_init(n, err);
     if (r == 0) {
         r = load_keys(n, err);
+        node_keys_init(n);
     }
     if (r == 0) {
         r = open_parts(n, err);

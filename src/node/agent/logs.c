@@ -62,17 +62,6 @@ static char *url_escape(const char *s)
     return gt_buf_steal(&to);
 }
 
-static int client_new(struct node *n, const char *region, struct api_client **ret,
-                      struct gt_err *err)
-{
-    struct api_client_options o = {.endpoint = n->o.server,
-                                   .region = region,
-                                   .access_key = n->id.access_key,
-                                   .secret_key = n->id.secret_key,
-                                   .ca_file = n->o.ca_file};
-    return api_client_new(&o, ret, err);
-}
-
 /* --- opening */
 
 static int ensure_group(struct log_shipper *s, const char *region, const char *group, bool create,
@@ -87,7 +76,7 @@ static int ensure_group(struct log_shipper *s, const char *region, const char *g
     }
     gt_auto(api_client) struct api_client *client = NULL;
     struct gt_arena a;
-    int r = client_new(s->n, region, &client, err);
+    int r = node_client_new(s->n, region, 0, NULL, &client, err);
     if (r < 0) {
         return r;
     }
@@ -406,8 +395,8 @@ static void *ship_all(void *arg)
             }
             /* Only this thread removes streams, so `l` stays while the lock is away. */
             pthread_mutex_unlock(&s->lock);
-            if (!client && s->n->id.access_key[0]) {
-                client_new(s->n, l->region, &client, NULL);
+            if (!client) {
+                node_client_new(s->n, l->region, 0, NULL, &client, NULL);
             }
             bool again = client && ship(l, client);
             if (!again && l->told != l->offset) {

@@ -18,7 +18,8 @@ struct session;
 struct log_shipper;
 struct control;
 
-/* How the node calls the server: whoever it is that registered, then the node's own key. */
+/* Who the node is to the server; its key is whose it was registered with, then its own. The loop's;
+ * other threads call by node_client_new(). */
 struct node_identity {
     char node_id[64], instance_arn[256], cluster[256], cluster_id[64];
     char subnet[32];
@@ -26,10 +27,16 @@ struct node_identity {
     int64_t epoch;
 };
 
+struct node_keys {
+    pthread_mutex_t lock;
+    char access_key[128], secret_key[128];
+};
+
 struct node {
     struct agent_options o;
     struct gt_table tasks; /* task id -> struct task */
     struct node_identity id;
+    struct node_keys keys;
 
     uv_loop_t loop;
     uv_async_t wake;
@@ -85,6 +92,13 @@ int node_identity_save(const struct agent_options *o, const struct node_identity
 /* {"accessKeyId", "secretAccessKey"} of a key file. */
 int node_key_file_read(const char *path, char *access_key, size_t a, char *secret_key, size_t s,
                        struct gt_err *err);
+
+/* --- client.c: calls to the server, from any thread */
+void node_keys_init(struct node *n); /* those of n->id */
+void node_keys_set(struct node *n, const struct node_identity *id);
+/* region NULL: the node's. */
+int node_client_new(struct node *n, const char *region, long timeout_ms, atomic_bool *cancel,
+                    struct api_client **ret, struct gt_err *err);
 
 /* --- net_setup.c: network and gantry-link */
 int node_net_open(struct node *n, struct gt_err *err);

@@ -33,17 +33,12 @@ static int credentials(void *arg, const char *host, struct image_credentials *to
         return -ENOENT;
     }
     gt_auto(api_client) struct api_client *client = NULL;
-    struct api_client_options o = {.endpoint = n->o.server,
-                                   .region = n->o.region,
-                                   .access_key = n->id.access_key,
-                                   .secret_key = n->id.secret_key,
-                                   .ca_file = n->o.ca_file};
     struct gt_err err = GT_ERR_INIT;
     struct gt_arena a;
     gt_arena_init(&a, GT_MIB);
     struct ecr_get_authorization_token_in in = {0};
     struct ecr_get_authorization_token_out out = {0};
-    int r = api_client_new(&o, &client, &err);
+    int r = node_client_new(n, NULL, 0, NULL, &client, &err);
     if (r == 0) {
         r = api_call(client, &ecr_op_get_authorization_token, &in, &a, &out, &err);
     }

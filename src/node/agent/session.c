@@ -25,26 +25,14 @@ struct session {
     struct node *n;
     pthread_t poller, reporter;
     atomic_bool stop;
-    pthread_mutex_t lock; /* everything below */
+    struct node_identity self; /* the poller's own: the loop's follows it */
+    pthread_mutex_t lock;      /* everything below */
     pthread_cond_t changed;
     char id[256]; /* of the session; "" while there is none */
-    char access_key[128], secret_key[128], node_id[64];
     int64_t heartbeat_ms;
     struct report *pending; /* handed over by the loop, taken by the reporter */
     bool sending;           /* loop only: a report is on its way */
 };
-
-static struct api_client_options client_options(struct session *s, long timeout_ms)
-{
-    struct node *n = s->n;
-    return (struct api_client_options){.endpoint = n->o.server,
-                                       .region = n->o.region,
-                                       .access_key = n->id.access_key,
-                                       .secret_key = n->id.secret_key,
-                                       .ca_file = n->o.ca_file,
-                                       .timeout_ms = timeout_ms,
-                                       .cancel = &s->stop};
-}
 
 static void pause_ms(struct session *s, int64_t ms)
 {
@@ -125,20 +113,20 @@ static int do_register(struct session *s, struct api_client *c, struct gt_err *e
     bool arm = gt_streq(un.machine, "aarch64"), own_key = false;
     in.name = gt_str(n->o.node_name ? n->o.node_name : host);
     in.cluster = gt_str(n->o.cluster);
-    if (s->node_id[0]) {
-        in.node_id = gt_str(s->node_id);
+    if (s->self.node_id[0]) {
+        in.node_id = gt_str(s->self.node_id);
     }
-    if (n->id.cluster_id[0]) {
-        in.cluster_id = gt_str(n->id.cluster_id);
-        WIRE_SET(&in, epoch, n->id.epoch);
+    if (s->self.cluster_id[0]) {
+        in.cluster_id = gt_str(s->self.cluster_id);
+        WIRE_SET(&in, epoch, s->self.epoch);
     }
     WIRE_SET(&in, cpu, sysconf(_SC_NPROCESSORS_ONLN) * 1024);
     WIRE_SET(&in, memory, (int64_t)((uint64_t)si.totalram * si.mem_unit >> 20));
     WIRE_SET(&in, external, n->o.external);
     in.version = GT_STR_LIT(GT_VERSION);
     /* A range that this host has no route to: its own of before, or a free one. */
-    if (n->id.subnet[0]) {
-        in.subnet = gt_str(n->id.subnet);
+    if (s->self.subnet[0]) {
+        in.subnet = gt_str(s->self.subnet);
     } else if (net_free_subnet(n->o.name, subnet, NULL) == 0) {
         in.subnet = gt_str(subnet);
     }
@@ -154,7 +142,7 @@ static int do_register(struct session *s, struct api_client *c, struct gt_err *e
     int r = api_call(c, &agent_op_register_node, &in, &a, &out, err);
     if (r == 0) {
         struct registered *got = gt_new(struct registered);
-        got->id = n->id;
+        got->id = s->self;
         struct node_identity *id = &got->id;
         snprintf(id->node_id, sizeof id->node_id, GT_STR_FMT, GT_STR_ARG(out.node_id));
         snprintf(id->instance_arn, sizeof id->instance_arn, GT_STR_FMT,
@@ -163,19 +151,14 @@ static int do_register(struct session *s, struct api_client *c, struct gt_err *e
         snprintf(id->cluster_id, sizeof id->cluster_id, GT_STR_FMT, GT_STR_ARG(out.cluster_id));
         snprintf(id->subnet, sizeof id->subnet, GT_STR_FMT, GT_STR_ARG(out.subnet));
         id->epoch = out.epoch;
-        own_key = !gt_str_starts(gt_str(s->access_key), GT_STR_LIT("GTNODE-"));
-        snprintf(id->access_key, sizeof id->access_key, "%s", s->access_key);
-        snprintf(id->secret_key, sizeof id->secret_key, "%s", s->secret_key);
+        own_key = !gt_str_starts(gt_str(id->access_key), GT_STR_LIT("GTNODE-"));
         if (own_key && (r = fetch_key(c, id, &a, err)) < 0) {
             free(got);
             gt_arena_fini(&a);
             return r;
         }
-        pthread_mutex_lock(&s->lock);
-        memcpy(s->access_key, id->access_key, sizeof s->access_key);
-        memcpy(s->secret_key, id->secret_key, sizeof s->secret_key);
-        snprintf(s->node_id, sizeof s->node_id, "%s", id->node_id);
-        pthread_mutex_unlock(&s->lock);
+        s->self = *id;
+        node_keys_set(n, id);
         node_post(n, on_registered, got);
         if (own_key) {
             /* Once more, as itself: the session belongs to who opened it. */
@@ -308,8 +291,7 @@ static void *poll_loop(void *arg)
     bool told = false;
     while (!atomic_load(&s->stop)) {
         struct gt_err err = GT_ERR_INIT;
-        struct api_client_options o = client_options(s, POLL_WAIT_MS + 15000);
-        int r = c ? 0 : api_client_new(&o, &c, &err);
+        int r = c ? 0 : node_client_new(s->n, NULL, POLL_WAIT_MS + 15000, &s->stop, &c, &err);
         if (r == 0 && !s->id[0]) {
             revision = 0;
             r = do_register(s, c, &err);
@@ -384,8 +366,7 @@ static void *report_loop(void *arg)
         struct gt_err err = GT_ERR_INIT;
         int r = 0;
         if (!c && id[0]) { /* with a session there is the node's own key */
-            struct api_client_options o = client_options(s, 30000);
-            r = api_client_new(&o, &c, &err);
+            r = node_client_new(s->n, NULL, 30000, &s->stop, &c, &err);
         }
         struct gt_arena a;
         gt_arena_init(&a, GT_LIMIT_API_ARENA);
@@ -493,9 +474,7 @@ struct session *session_new(struct node *n)
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->changed, NULL);
     n->session = s;
-    snprintf(s->access_key, sizeof s->access_key, "%s", n->id.access_key);
-    snprintf(s->secret_key, sizeof s->secret_key, "%s", n->id.secret_key);
-    snprintf(s->node_id, sizeof s->node_id, "%s", n->id.node_id);
+    s->self = n->id;
     GT_ASSERT(pthread_create(&s->poller, NULL, poll_loop, s) == 0);
     GT_ASSERT(pthread_create(&s->reporter, NULL, report_loop, s) == 0);
     return s;
