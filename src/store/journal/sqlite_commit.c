@@ -193,6 +193,11 @@ static void cancel_if_asked(struct sqlite_journal *s)
     }
 }
 
+static bool commits(const struct round *round)
+{
+    return round->n || round->chunk || round->trim;
+}
+
 /* After a commit; the lock is held. */
 static void settle(struct sqlite_journal *s, const struct round *round, const struct outcome *out,
                    int64_t ns)
@@ -221,7 +226,7 @@ static void settle(struct sqlite_journal *s, const struct round *round, const st
 static int on_wal(void *arg, sqlite3 *db, const char *name, int pages)
 {
     struct sqlite_journal *s = arg;
-    s->wal_pages = pages; /* read under the lock by this same thread, later */
+    s->wal_pages = pages; /* the committer's: it commits */
     return SQLITE_OK;
 }
 
@@ -229,7 +234,11 @@ static int on_wal(void *arg, sqlite3 *db, const char *name, int pages)
  * commit starts the log over. */
 static void take_tail(struct sqlite_journal *s)
 {
-    sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    int in_log = 0, moved = 0;
+    int r = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_log, &moved);
+    if (r == SQLITE_OK && moved == in_log) {
+        s->wal_pages = 0; /* nothing to check in until the next commit */
+    }
 }
 
 static void fail(struct sqlite_journal *s, const struct gt_err *err)
@@ -264,7 +273,7 @@ static void *committer_main(void *arg)
         }
         int64_t start = gt_clock_mono_ns();
         int r = 0;
-        if (round.n || round.chunk || round.trim) {
+        if (commits(&round)) {
             r = commit_round(s, &round, &out, &err);
         }
         if (r < 0) {
@@ -281,7 +290,9 @@ static void *committer_main(void *arg)
         }
         pthread_mutex_lock(&s->lock);
         s->tail = s->tail && !round.tail;
-        settle(s, &round, &out, ns);
+        if (commits(&round)) {
+            settle(s, &round, &out, ns);
+        }
         put_by(s, &round);
         pthread_mutex_unlock(&s->lock);
         sqlite_free_pending(&round.entries);

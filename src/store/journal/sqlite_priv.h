@@ -40,13 +40,13 @@ struct sqlite_journal {
     struct journal_snapshot snapshot;
     uint64_t forget; /* entries up to here may go, when a snapshot covers them */
     bool trimming;
-    int wal_pages;
     bool checkpointing, tail; /* tail: the committer should take the rest of the checkpoint */
     struct journal_stats stats;
 
     struct gt_list spare; /* the appender's own: what it took from `spent` */
 
     /* The committer's own. */
+    int wal_pages; /* of the log that no checkpoint has seen the end of */
     struct gt_buf chunk_buf;
     int64_t chunk_seq;
     uint64_t newest_snapshot;

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <time.h>
 #include <unistd.h>
 
 static char dir[64], path[96];
@@ -266,6 +267,42 @@ static int old_entry(void *arg, const struct journal_entry *e, struct gt_err *er
     return 0;
 }
 
+static int64_t cpu_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* More log than a checkpoint leaves alone, and then nothing: committer and checkpointer once called
+ * each other without end. */
+GT_TEST(idle_after_a_checkpoint)
+{
+    make_dir(NULL);
+    struct journal *j = open_sqlite();
+    recover(j);
+    gt_auto_free char *large = gt_calloc(1, 8000);
+    for (uint64_t i = 1; i <= 1500; i++) {
+        struct journal_write w = {.key = GT_STR_LIT("key"), .value = gt_str_n(large, 8000)};
+        journal_append(j, &(struct journal_entry){.revision = i, .writes = &w, .n_writes = 1});
+    }
+    flush(j);
+    int64_t before = 0, used = INT64_MAX;
+    for (int i = 0; i < 50 && used > 5; i++) { /* the checkpoint itself takes a while */
+        before = cpu_ms();
+        usleep(100000);
+        used = cpu_ms() - before;
+    }
+    assert_in_range(used, 0, 5);
+    struct journal_stats one, two;
+    journal_stats(j, &one);
+    usleep(50000);
+    journal_stats(j, &two);
+    assert_int_equal(two.commits, one.commits);
+    journal_close(j);
+    remove_dir(NULL);
+}
+
 GT_TEST(one_process_at_a_time)
 {
     make_dir(NULL);
@@ -417,5 +454,6 @@ GT_TEST(memory_does_the_same)
 }
 
 GT_RUN(GT_CASE(appended_is_durable_and_told_in_order), GT_CASE(snapshots_and_forgetting),
-       GT_CASE(one_process_at_a_time), GT_CASE(every_failure_point), GT_CASE(damage_is_found),
-       GT_CASE(an_old_file_is_read), GT_CASE(memory_does_the_same))
+       GT_CASE(idle_after_a_checkpoint), GT_CASE(one_process_at_a_time),
+       GT_CASE(every_failure_point), GT_CASE(damage_is_found), GT_CASE(an_old_file_is_read),
+       GT_CASE(memory_does_the_same))
