@@ -86,12 +86,13 @@ DONE = {
     UntagResourceRequest: resourceArn tagKeys
     ''',
     'logs': '''
-    CreateLogGroupRequest: logGroupName tags
+    CreateLogGroupRequest: logGroupClass deletionProtectionEnabled logGroupName tags
     CreateLogStreamRequest: logGroupName logStreamName
     DeleteLogGroupRequest: logGroupName
     DeleteLogStreamRequest: logGroupName logStreamName
     DeleteRetentionPolicyRequest: logGroupName
-    DescribeLogGroupsRequest: logGroupNamePrefix logGroupNamePattern nextToken limit
+    DescribeLogGroupsRequest: logGroupClass logGroupIdentifiers logGroupNamePrefix
+        logGroupNamePattern nextToken limit
         includeLinkedAccounts(off)
     DescribeLogStreamsRequest: logGroupName logGroupIdentifier logStreamNamePrefix orderBy descending
         nextToken limit
@@ -218,6 +219,10 @@ REFUSED = [
      'taskRoleArn'),
     ('ecr', None, 'scanOnPush', 'CreateRepository',
      {'repositoryName': 'aa', 'imageScanningConfiguration': {'scanOnPush': True}}, 'scanOnPush'),
+    ('logs', None, 'logGroupClass', 'CreateLogGroup',
+     {'logGroupName': 'g', 'logGroupClass': 'DELIVERY'}, 'logGroupClass'),
+    ('logs', None, 'deletionProtectionEnabled', 'CreateLogGroup',
+     {'logGroupName': 'g', 'deletionProtectionEnabled': True}, 'deletionProtectionEnabled'),
     ('logs', None, 'includeLinkedAccounts', 'DescribeLogGroups', {'includeLinkedAccounts': True},
      'accounts'),
 ]
@@ -243,7 +248,8 @@ def members(service):
     model, overlay = load(service + '.json'), load(service + '.overlay.json')
     shapes = model['shapes']
     for name, more in overlay.get('shapes', {}).items():
-        shapes[name].setdefault('members', {}).update(more.get('members', {}))
+        shape = shapes.setdefault(name, more)
+        shape.setdefault('members', {}).update(more.get('members', {}))
     found, seen = set(), set()
 
     def walk(name):

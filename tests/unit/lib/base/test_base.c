@@ -260,5 +260,5 @@ GT_RUN(GT_CASE(err_says_what_and_why), GT_CASE(arena_keeps_its_cap),
        GT_CASE(str_concat_fits_or_says_so), GT_CASE(list_splice_moves_all_in_order),
        GT_CASE(table_finds_what_was_put), GT_CASE(text_codecs_round_trip),
        GT_CASE(time_is_written_as_rfc3339), GT_CASE(sizes_as_people_write_them),
-       GT_CASE(files_are_replaced_whole),
-       GT_CASE(list_survives_removal_in_a_walk), GT_CASE(fail_points_fire_once))
+       GT_CASE(files_are_replaced_whole), GT_CASE(list_survives_removal_in_a_walk),
+       GT_CASE(fail_points_fire_once))
