@@ -192,6 +192,20 @@ def test_exit_that_was_not_yet_reported_when_the_agent_died(gantry, busybox, tmp
     assert t['startedAt'] <= t['executionStoppedAt'] <= t['stoppedAt']
 
 
+def test_exit_while_the_agent_slept_past_its_tick(gantry, busybox):
+    """The tick asks the shim something; the exit that comes before its reply counts, too."""
+    arn = run(gantry, register(gantry, 'slept', container(busybox, command=['sleep', '3'])))
+    wait_status(gantry, arn, 'RUNNING')
+    agent = gantry.pid_of('gantry-agent')
+    os.kill(agent, signal.SIGSTOP)
+    try:
+        time.sleep(4)
+    finally:
+        os.kill(agent, signal.SIGCONT)
+    t = wait_status(gantry, arn, 'STOPPED', 15)
+    assert exit_codes(t) == {'main': 0}
+
+
 def test_stop_asked_while_the_agent_was_dead(gantry, busybox):
     d = register(gantry, 'asked', container(busybox, stopTimeout=2, command=[
         'sh', '-c', 'trap "exit 9" TERM; while :; do sleep 0.1; done']))
