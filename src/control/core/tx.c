@@ -185,8 +185,17 @@ static struct omap_entry *cursor_seek(struct tx *tx, struct gt_str prefix, struc
     return e && gt_str_starts(omap_key(e), prefix) ? e : NULL;
 }
 
+/* An eighth is left for what the handler does with the record that it stands on: of a request's
+ * arena, eight of the largest. */
+enum { WALK_SHARE = 8 };
+
 const char *tx_next(struct tx_cursor *c)
 {
+    const struct gt_arena *a = c->tx->arena;
+    if (a->cap - a->used < a->cap / WALK_SHARE) {
+        gt_err_set(&c->tx->broken, GT_ERR_LIMIT, "one call would look at too much");
+        return NULL;
+    }
     struct gt_str at = gt_str(c->at);
     struct omap_entry *e = cursor_seek(c->tx, gt_str(c->prefix), at, c->at != NULL);
     if (!e) {

@@ -71,6 +71,8 @@ bool tx_revisions(struct tx *tx, const char *key, uint64_t *ret_create, uint64_t
  *     struct tx_cursor c = tx_scan(tx, prefix, NULL);
  *     for (const char *key; (key = tx_next(&c));) { struct rec_x *x = tx_get(tx, key, &rec_x_desc);
  * }
+ * Whoever looks at many and keeps few frees what tx_get() gave: gt_arena_mark() after tx_next(). A
+ * walk that has nearly filled the arena ends, and lets the whole transaction end in an error.
  */
 struct tx_cursor {
     struct tx *tx;

@@ -3,6 +3,7 @@
 #include "control/server/server_priv.h"
 #include "control/services/agent/agent.h"
 #include "lib/base/clock.h"
+#include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/table.h"
 #include "lib/wire/gen/agent.h"
@@ -98,7 +99,7 @@ static const struct service_op *agent_op(const struct wire_op *op)
 static void report(struct liveness *l, const struct seen *seen)
 {
     struct gt_arena a;
-    gt_arena_init(&a, 1UL << 20);
+    gt_arena_init(&a, GT_LIMIT_API_ARENA);
     if (seen->lost) {
         struct agent_node_lost_in in = {.node_id = gt_str(seen->node)};
         struct agent_node_lost_out out = {0};
@@ -150,7 +151,7 @@ static void *look(void *arg)
     struct liveness *l = arg;
     struct gt_arena a;
     struct listing known = {.arena = &a};
-    gt_arena_init(&a, 64UL << 20);
+    gt_arena_init(&a, GT_LIMIT_API_ARENA);
     call(l, NULL, NULL, NULL, list_nodes, &known, &a);
     for (size_t i = 0; i < known.n; i++) {
         liveness_heard(l, known.v[i]);

@@ -47,6 +47,24 @@ void gt_arena_reset(struct gt_arena *a)
     a->used = 0;
 }
 
+struct gt_arena_mark gt_arena_mark(const struct gt_arena *a)
+{
+    return (struct gt_arena_mark){a->chunk, a->chunk ? a->chunk->used : 0, a->used};
+}
+
+void gt_arena_release(struct gt_arena *a, struct gt_arena_mark m)
+{
+    while (a->chunk != m.chunk) {
+        struct gt_arena_chunk *next = a->chunk->next;
+        free(a->chunk);
+        a->chunk = next;
+    }
+    if (a->chunk) {
+        a->chunk->used = m.chunk_used;
+    }
+    a->used = m.used;
+}
+
 static struct gt_arena_chunk *add_chunk(struct gt_arena *a, size_t need)
 {
     size_t size = a->chunk ? GT_MIN(a->chunk->size * 2, (size_t)LARGEST_CHUNK) : FIRST_CHUNK;

@@ -25,6 +25,14 @@ void gt_arena_fini(struct gt_arena *a);
  */
 void gt_arena_reset(struct gt_arena *a);
 
+/* Frees what was allocated since the mark: for a loop over many things of which few are kept. */
+struct gt_arena_mark {
+    struct gt_arena_chunk *chunk;
+    size_t chunk_used, used;
+};
+struct gt_arena_mark gt_arena_mark(const struct gt_arena *a);
+void gt_arena_release(struct gt_arena *a, struct gt_arena_mark m);
+
 void *gt_arena_alloc(struct gt_arena *a, size_t n) __attribute__((returns_nonnull));
 void *gt_arena_try_alloc(struct gt_arena *a, size_t n);
 char *gt_arena_strdup(struct gt_arena *a, const char *s) __attribute__((returns_nonnull));

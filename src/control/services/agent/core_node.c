@@ -254,16 +254,17 @@ static int64_t stop_tasks(struct tx *tx, const struct rec_ecs_node *n, struct gt
     struct tx_cursor c =
         tx_scan(tx, tx_key(tx, "ecs/assign/" GT_STR_FMT "/", GT_STR_ARG(n->id)), NULL);
     for (const char *key; (key = tx_next(&c));) {
+        struct gt_arena_mark mark = gt_arena_mark(tx_arena(tx));
         struct rec_ecs_task *t = task_get(tx, n->cluster, key_tail(key));
-        if (!t || t->last_status == TASK_STOPPED) {
-            continue;
+        if (t && t->last_status != TASK_STOPPED) {
+            if (!t->stop_code.n) {
+                t->stop_code = GT_STR_LIT("TerminationNotice");
+                t->stopped_reason = reason;
+            }
+            t->disconnected = true;
+            stopped += task_apply(tx, t, TASK_NODE_LOST) == TASK_STOPPED;
         }
-        if (!t->stop_code.n) {
-            t->stop_code = GT_STR_LIT("TerminationNotice");
-            t->stopped_reason = reason;
-        }
-        t->disconnected = true;
-        stopped += task_apply(tx, t, TASK_NODE_LOST) == TASK_STOPPED;
+        gt_arena_release(tx_arena(tx), mark); /* what was written is kept elsewhere */
     }
     return stopped;
 }

@@ -18,15 +18,19 @@ static struct numbers count(struct tx *tx, struct gt_str cluster)
     struct tx_cursor c =
         tx_scan(tx, tx_key(tx, "ecs/load/" GT_STR_FMT "/", GT_STR_ARG(cluster)), NULL);
     for (const char *key; (key = tx_next(&c));) {
+        struct gt_arena_mark mark = gt_arena_mark(tx_arena(tx));
         struct rec_ecs_load *l = tx_get(tx, key, &rec_ecs_load_desc);
         n.running += l->running;
         n.pending += l->pending;
         n.nodes++;
+        gt_arena_release(tx_arena(tx), mark);
     }
     c = tx_scan(tx, tx_key(tx, "ecs/service/" GT_STR_FMT "/", GT_STR_ARG(cluster)), NULL);
     for (const char *key; (key = tx_next(&c));) {
+        struct gt_arena_mark mark = gt_arena_mark(tx_arena(tx));
         struct rec_ecs_service *s = tx_get(tx, key, &rec_ecs_service_desc);
         n.services += gt_str_is(s->status, "ACTIVE");
+        gt_arena_release(tx_arena(tx), mark);
     }
     return n;
 }
@@ -174,9 +178,11 @@ int ecs_list_clusters(struct tx *tx, const struct ecs_list_clusters_in *in,
     struct tx_cursor cur =
         tx_scan(tx, prefix, p.after ? tx_key(tx, "ecs/cluster/%s", p.after) : NULL);
     for (const char *key; (key = tx_next(&cur));) {
+        struct gt_arena_mark mark = gt_arena_mark(tx_arena(tx));
         struct rec_ecs_cluster *c = tx_get(tx, key, &rec_ecs_cluster_desc);
-        if (gt_str_is(c->status, CLUSTER_ACTIVE) &&
-            !page_add(&p, key_tail(key).p, arn_cluster(tx, c->name))) {
+        bool active = gt_str_is(c->status, CLUSTER_ACTIVE);
+        gt_arena_release(tx_arena(tx), mark);
+        if (active && !page_add(&p, key_tail(key).p, arn_cluster(tx, key_tail(key)))) {
             break;
         }
     }

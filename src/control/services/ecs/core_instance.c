@@ -171,9 +171,11 @@ int ecs_list_container_instances(struct tx *tx, const struct ecs_list_container_
     char *after = p.after ? gt_arena_printf(tx_arena(tx), "%s%s", prefix, p.after) : NULL;
     struct tx_cursor c = tx_scan(tx, prefix, after);
     for (const char *key; (key = tx_next(&c));) {
-        struct rec_ecs_node *n = tx_get(tx, key, &rec_ecs_node_desc);
-        if (wanted(tx, n, in->status, q) &&
-            !page_add(&p, key_tail(key).p, arn_instance(tx, cluster->name, n->id))) {
+        struct gt_arena_mark mark = gt_arena_mark(tx_arena(tx));
+        bool yes = wanted(tx, tx_get(tx, key, &rec_ecs_node_desc), in->status, q);
+        gt_arena_release(tx_arena(tx), mark);
+        struct gt_str id = key_tail(key);
+        if (yes && !page_add(&p, id.p, arn_instance(tx, cluster->name, id))) {
             break;
         }
     }

@@ -353,6 +353,17 @@ int ecs_describe_services(struct tx *tx, const struct ecs_describe_services_in *
     return 0;
 }
 
+static bool listed(struct tx *tx, const char *key, const struct ecs_list_services_in *in)
+{
+    struct gt_arena_mark mark = gt_arena_mark(tx_arena(tx));
+    const struct rec_ecs_service *s = tx_get(tx, key, &rec_ecs_service_desc);
+    bool yes = !gt_str_is(s->status, SERVICE_INACTIVE) &&
+               (!in->launch_type.n || gt_str_eq(in->launch_type, s->launch_type)) &&
+               !gt_str_is(in->scheduling_strategy, "DAEMON");
+    gt_arena_release(tx_arena(tx), mark);
+    return yes;
+}
+
 int ecs_list_services(struct tx *tx, const struct ecs_list_services_in *in,
                       struct ecs_list_services_out *out, struct gt_err *err)
 {
@@ -371,13 +382,8 @@ int ecs_list_services(struct tx *tx, const struct ecs_list_services_in *in,
     char *after = p.after ? gt_arena_printf(tx_arena(tx), "%s%s", prefix, p.after) : NULL;
     struct tx_cursor c = tx_scan(tx, prefix, after);
     for (const char *key; (key = tx_next(&c));) {
-        struct rec_ecs_service *s = tx_get(tx, key, &rec_ecs_service_desc);
-        if (gt_str_is(s->status, SERVICE_INACTIVE) ||
-            (in->launch_type.n && !gt_str_eq(in->launch_type, s->launch_type)) ||
-            gt_str_is(in->scheduling_strategy, "DAEMON")) {
-            continue;
-        }
-        if (!page_add(&p, key_tail(key).p, arn_service(tx, cluster->name, s->name))) {
+        struct gt_str name = key_tail(key);
+        if (listed(tx, key, in) && !page_add(&p, name.p, arn_service(tx, cluster->name, name))) {
             break;
         }
     }

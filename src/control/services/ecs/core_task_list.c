@@ -22,6 +22,15 @@ static bool matches(const struct filter *f, const struct rec_ecs_task *t)
            (!in->launch_type.n || gt_str_eq(t->launch_type, in->launch_type));
 }
 
+static bool wanted(struct tx *tx, const struct filter *f, struct gt_str cluster, struct gt_str id)
+{
+    struct gt_arena_mark mark = gt_arena_mark(tx_arena(tx));
+    const struct rec_ecs_task *t = task_get(tx, cluster, id);
+    bool yes = t && matches(f, t);
+    gt_arena_release(tx_arena(tx), mark);
+    return yes;
+}
+
 static int open_filter(struct tx *tx, struct gt_str cluster, const struct ecs_list_tasks_in *in,
                        struct filter *f, struct gt_err *err)
 {
@@ -70,8 +79,7 @@ int ecs_list_tasks(struct tx *tx, const struct ecs_list_tasks_in *in,
     struct tx_cursor c = tx_scan(tx, prefix, after);
     for (const char *key; !none && (key = tx_next(&c));) {
         struct gt_str id = key_tail(key);
-        struct rec_ecs_task *t = all ? NULL : task_get(tx, cluster->name, id);
-        if (!all && (!t || !matches(&f, t))) {
+        if (!all && !wanted(tx, &f, cluster->name, id)) {
             continue;
         }
         if (!page_add(&p, id.p, arn_task(tx, cluster->name, id))) {

@@ -9,6 +9,7 @@
 #include "lib/wire/json.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 static void require(struct tx *tx, struct ecs_attribute_list *l, const char *name)
 {
@@ -266,32 +267,55 @@ int ecs_deregister_task_definition(struct tx *tx,
     return show(tx, rec, &out->task_definition, err);
 }
 
-struct found {
-    struct gt_str family;
-    int64_t revision;
-    char *at;
-};
-
-/* All that match, in order of family and revision. */
-static size_t collect(struct tx *tx, struct gt_str family, struct gt_str status, struct found **ret)
+/* What follows "ecs/taskdef/" in a key: "<family>/<revision, ten digits>". */
+static const char *place_of(const char *key)
 {
-    char *prefix = family.n ? tx_key(tx, "ecs/taskdef/" GT_STR_FMT "/", GT_STR_ARG(family))
-                            : tx_key(tx, "ecs/taskdef/");
-    size_t n = 0, cap = tx_count(tx, prefix);
-    struct found *v = gt_arena_array(tx_arena(tx), struct found, cap + 1);
-    struct tx_cursor c = tx_scan(tx, prefix, NULL);
-    for (const char *key; n < cap && (key = tx_next(&c));) {
-        struct rec_ecs_taskdef *d = tx_get(tx, key, &rec_ecs_taskdef_desc);
-        if (!gt_str_eq(d->status, status)) {
-            continue;
+    static const char kind[] = "/ecs/taskdef/";
+    return strstr(key, kind) + sizeof(kind) - 1;
+}
+
+static struct gt_str arn_at(struct tx *tx, const char *place)
+{
+    const char *slash = strchr(place, '/');
+    return arn_taskdef(tx, gt_str_n(place, (size_t)(slash - place)), strtoll(slash + 1, NULL, 10));
+}
+
+static bool has_status(struct tx *tx, const char *key, struct gt_str status)
+{
+    struct gt_arena_mark mark = gt_arena_mark(tx_arena(tx));
+    const struct rec_ecs_taskdef *d = tx_get(tx, key, &rec_ecs_taskdef_desc);
+    bool yes = gt_str_eq(d->status, status);
+    gt_arena_release(tx_arena(tx), mark);
+    return yes;
+}
+
+static void list_up(struct tx *tx, const char *prefix, struct gt_str status, struct page *p)
+{
+    char *after = p->after ? tx_key(tx, "ecs/taskdef/%s", p->after) : NULL;
+    struct tx_cursor c = tx_scan(tx, prefix, after);
+    for (const char *key; (key = tx_next(&c));) {
+        if (has_status(tx, key, status) && !page_add(p, place_of(key), arn_at(tx, place_of(key)))) {
+            break;
         }
-        v[n].family = d->family;
-        v[n].revision = d->revision;
-        v[n++].at = gt_arena_printf(tx_arena(tx), GT_STR_FMT "/%010lld", GT_STR_ARG(d->family),
-                                    (long long)d->revision);
     }
-    *ret = v;
-    return n;
+}
+
+/* There is no walk backwards: the keys are gathered, and few of them looked at. */
+static void list_down(struct tx *tx, const char *prefix, struct gt_str status, struct page *p)
+{
+    size_t cap = tx_count(tx, prefix), n = 0;
+    const char **keys = gt_arena_array(tx_arena(tx), const char *, cap + 1);
+    struct tx_cursor c = tx_scan(tx, prefix, NULL);
+    while (n < cap && (keys[n] = tx_next(&c)) &&
+           (!p->after || strcmp(place_of(keys[n]), p->after) < 0)) {
+        n++;
+    }
+    while (n-- > 0) {
+        if (has_status(tx, keys[n], status) &&
+            !page_add(p, place_of(keys[n]), arn_at(tx, place_of(keys[n])))) {
+            break;
+        }
+    }
 }
 
 int ecs_list_task_definitions(struct tx *tx, const struct ecs_list_task_definitions_in *in,
@@ -306,27 +330,17 @@ int ecs_list_task_definitions(struct tx *tx, const struct ecs_list_task_definiti
     if (in->family_prefix.n && !name_valid(in->family_prefix, "", 255)) {
         return refused(err, "Family contains invalid characters.");
     }
-    bool down = gt_str_is(in->sort, "DESC");
     struct gt_str status = in->status.n ? in->status : GT_STR_LIT("ACTIVE");
-    struct found *v;
-    size_t n = collect(tx, in->family_prefix, status, &v);
-    for (size_t i = 0; i < n; i++) {
-        const struct found *f = &v[down ? n - 1 - i : i];
-        if (p.after && (down ? strcmp(f->at, p.after) >= 0 : strcmp(f->at, p.after) <= 0)) {
-            continue;
-        }
-        if (!page_add(&p, f->at, arn_taskdef(tx, f->family, f->revision))) {
-            break;
-        }
+    char *prefix = in->family_prefix.n
+                       ? tx_key(tx, "ecs/taskdef/" GT_STR_FMT "/", GT_STR_ARG(in->family_prefix))
+                       : tx_key(tx, "ecs/taskdef/");
+    if (gt_str_is(in->sort, "DESC")) {
+        list_down(tx, prefix, status, &p);
+    } else {
+        list_up(tx, prefix, status, &p);
     }
     out->next_token = page_token(&p);
     return 0;
-}
-
-static bool family_has(struct tx *tx, struct gt_str family, bool active)
-{
-    struct found *v;
-    return collect(tx, family, active ? GT_STR_LIT("ACTIVE") : GT_STR_LIT("INACTIVE"), &v) > 0;
 }
 
 int ecs_list_task_definition_families(struct tx *tx,
@@ -349,8 +363,8 @@ int ecs_list_task_definition_families(struct tx *tx,
         if (in->family_prefix.n && !gt_str_starts(family, in->family_prefix)) {
             continue;
         }
-        bool active = family_has(tx, family, /* active= */ true);
-        bool wanted = gt_str_is(status, "ALL") || (gt_str_is(status, "ACTIVE") ? active : !active);
+        bool wanted = gt_str_is(status, "ALL") ||
+                      taskdef_has_active(tx, family) == gt_str_is(status, "ACTIVE");
         if (wanted && !page_add(&p, family.p, family)) {
             break;
         }

@@ -20,12 +20,22 @@ static struct rec_ecs_taskdef *newest_active(struct tx *tx, struct gt_str family
 {
     struct rec_ecs_family *f = tx_get(tx, key_family(tx, family), &rec_ecs_family_desc);
     for (int64_t r = f ? f->last_revision : 0; r > 0; r--) {
+        struct gt_arena_mark mark = gt_arena_mark(tx_arena(tx));
         struct rec_ecs_taskdef *d = tx_get(tx, key_taskdef(tx, family, r), &rec_ecs_taskdef_desc);
         if (d && gt_str_is(d->status, "ACTIVE")) {
             return d;
         }
+        gt_arena_release(tx_arena(tx), mark);
     }
     return NULL;
+}
+
+bool taskdef_has_active(struct tx *tx, struct gt_str family)
+{
+    struct gt_arena_mark mark = gt_arena_mark(tx_arena(tx));
+    bool has = newest_active(tx, family) != NULL;
+    gt_arena_release(tx_arena(tx), mark);
+    return has;
 }
 
 struct rec_ecs_taskdef *taskdef_find(struct tx *tx, struct gt_str said)

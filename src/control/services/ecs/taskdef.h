@@ -14,6 +14,7 @@
 /* "family", "family:revision" or an ARN. Without a revision: the newest active one. NULL: there is
  * none. */
 struct rec_ecs_taskdef *taskdef_find(struct tx *tx, struct gt_str said);
+bool taskdef_has_active(struct tx *tx, struct gt_str family);
 
 /* "1024", "1 vCPU", ".5 vcpu" into units; "512", "0.5 GB", "1gb" into MiB. -EINVAL: neither. */
 int taskdef_cpu(struct gt_str said, int64_t *ret);

@@ -158,6 +158,19 @@ struct listing {
     struct gt_table *known; /* id -> struct known_group */
 };
 
+/* Where the walk goes on: there are far more keys than groups. */
+static const char *skip(struct tx *tx, const char *key, const char *rest)
+{
+    if (key[0] == '~') {
+        return "~\xff"; /* what the core keeps for itself */
+    }
+    if (!rest) {
+        return key;
+    }
+    const char *to = strcmp(rest, "/logs/group/") < 0 ? "/logs/group/" : "/\xff";
+    return gt_arena_printf(tx_arena(tx), "%.*s%s", (int)(rest - key), key, to);
+}
+
 /* Groups of all accounts and regions: the key's third part says that it is one. */
 static int list(struct tx *tx, void *arg, struct gt_err *err)
 {
@@ -167,6 +180,7 @@ static int list(struct tx *tx, void *arg, struct gt_err *err)
         const char *region = strchr(key, '/');
         const char *rest = region ? strchr(region + 1, '/') : NULL;
         if (!rest || strncmp(rest, "/logs/group/", 12) != 0) {
+            c.at = skip(tx, key, rest);
             continue;
         }
         const struct rec_logs_group *g = tx_get(tx, key, &rec_logs_group_desc);

@@ -182,6 +182,47 @@ static int too_long(struct tx *tx, void *arg, struct gt_err *err)
     return 0;
 }
 
+/* Each record that it looks at costs it a tenth of its arena. */
+static int look_at_all(struct tx *tx, void *arg, struct gt_err *err)
+{
+    size_t *seen = arg;
+    bool thrifty = *seen;
+    *seen = 0;
+    struct tx_cursor c = tx_scan(tx, tx_key(tx, "many/"), NULL);
+    for (const char *key; (key = tx_next(&c)); ++*seen) {
+        struct gt_arena_mark mark = gt_arena_mark(tx_arena(tx));
+        assert_int_equal(get(tx, key), 1);
+        gt_arena_alloc(tx_arena(tx), tx_arena(tx)->cap / 10);
+        if (thrifty) {
+            gt_arena_release(tx_arena(tx), mark);
+        }
+    }
+    return 0;
+}
+
+static int put_many(struct tx *tx, void *arg, struct gt_err *err)
+{
+    for (int i = 0; i < 100; i++) {
+        put(tx, tx_key(tx, "many/%03d", i), 1);
+    }
+    return 0;
+}
+
+GT_TEST(walks_that_see_too_much_end_the_transaction)
+{
+    struct fixture f;
+    set_up(&f, memory_journal_new());
+    assert_int_equal(do_call(&f, put_many, NULL, 1).result, 0);
+    size_t seen = 1;
+    assert_int_equal(do_call(&f, look_at_all, &seen, 1).result, 0);
+    assert_int_equal(seen, 100);
+    seen = 0;
+    gt_arena_reset(&f.arena);
+    assert_int_equal(do_call(&f, look_at_all, &seen, 1).result, -EDQUOT);
+    assert_true(seen > 5 && seen < 10);
+    tear_down(&f);
+}
+
 GT_TEST(limits_end_the_transaction)
 {
     struct fixture f;
@@ -342,6 +383,7 @@ GT_TEST(waiting)
     tear_down(&f);
 }
 
-GT_RUN(GT_CASE(transactions), GT_CASE(limits_end_the_transaction), GT_CASE(controllers_and_alarms),
+GT_RUN(GT_CASE(transactions), GT_CASE(limits_end_the_transaction),
+       GT_CASE(walks_that_see_too_much_end_the_transaction), GT_CASE(controllers_and_alarms),
        GT_CASE(same_inputs_same_state_and_snapshots), GT_CASE(authorization_comes_first),
        GT_CASE(waiting))

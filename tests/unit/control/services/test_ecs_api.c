@@ -335,9 +335,58 @@ GT_TEST(instances_say_what_is_known_of_their_health)
     world_fini(&w);
 }
 
+/* What a listing only looks at, it lets go again: an arena that is full ends the server. */
+GT_TEST(listings_keep_only_what_they_show)
+{
+    enum { MANY = 100, EACH = 500 };
+    static const char *const lists[][2] = {
+        {"ListTaskDefinitions", "{'maxResults': 1, 'status': 'INACTIVE'}"},
+        {"ListTaskDefinitions", "{'maxResults': 1, 'sort': 'DESC', 'status': 'INACTIVE'}"},
+        {"ListTaskDefinitionFamilies", "{'status': 'INACTIVE'}"},
+        {"ListTasks", "{'family': 'none'}"},
+        {"ListTasks", "{'startedBy': 'none', 'desiredStatus': 'STOPPED'}"},
+        {"ListServices", "{'launchType': 'FARGATE'}"},
+        {"DescribeClusters", "{}"},
+    };
+    struct world w;
+    world_init(&w);
+    const char *session = world_node(&w, "n1", 102400000, 100000000);
+    char *big = repeat(&w, 'x', 3000);
+    for (int i = 0; i < MANY; i++) {
+        world_call(&w, "RegisterTaskDefinition",
+                   "{'family': 'f', 'containerDefinitions': [{'name': 'c', 'image': 'i', 'memory': "
+                   "8, 'command': ['%s']}]}",
+                   big);
+        world_call(&w, "RunTask", "{'taskDefinition': 'f', 'group': '%.200s'}", big);
+        world_call(&w, "CreateService",
+                   "{'serviceName': 's%d', 'taskDefinition': 'f', 'desiredCount': 0, 'tags': "
+                   "[{'key': 'k', 'value': '%.256s'}]}",
+                   i, big);
+    }
+    world_report(&w, session, "STOPPED");
+    for (int i = 0; i < MANY; i++) {
+        world_call(&w, "RunTask", "{'taskDefinition': 'f', 'group': '%.200s'}", big);
+    }
+    w.as = PRINCIPAL_INTERNAL;
+    size_t free_before = w.arena.used;
+    world_has(world_call(&w, "NodeLost", "{'nodeId': 'n1'}"), "\"tasksStopped\":100");
+    assert_true(w.arena.used - free_before < MANY * EACH);
+    w.as = PRINCIPAL_ROOT;
+    for (size_t i = 0; i < GT_ARRAY_LEN(lists); i++) {
+        size_t before = w.arena.used;
+        const char *got = world_call(&w, lists[i][0], "%s", lists[i][1]);
+        assert_non_null(strchr(got, '['));
+        if (w.arena.used - before > MANY * EACH) {
+            fail_msg("%s takes %zu bytes", lists[i][0], w.arena.used - before);
+        }
+    }
+    world_fini(&w);
+}
+
 GT_RUN(GT_CASE(a_cluster_is_made_once), GT_CASE(families_are_listed_whether_active_or_not),
        GT_CASE(placement_says_what_it_means), GT_CASE(texts_have_their_lengths),
        GT_CASE(a_task_can_have_another_size), GT_CASE(tags_are_kept_apart_from_managed_ones),
        GT_CASE(services_say_what_they_want), GT_CASE(the_same_network_is_no_new_deployment),
        GT_CASE(a_deployment_keeps_the_count_that_it_was_given),
-       GT_CASE(instances_say_what_is_known_of_their_health))
+       GT_CASE(instances_say_what_is_known_of_their_health),
+       GT_CASE(listings_keep_only_what_they_show))

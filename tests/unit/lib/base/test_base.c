@@ -53,6 +53,28 @@ GT_TEST(arena_keeps_its_cap)
     gt_arena_fini(&a);
 }
 
+GT_TEST(arena_goes_back_to_a_mark)
+{
+    struct gt_arena a;
+    gt_arena_init(&a, 1 << 20);
+    struct gt_arena_mark empty = gt_arena_mark(&a);
+    char *kept = gt_arena_strdup(&a, "kept");
+    for (int i = 0; i < 1000; i++) { /* far more than its cap, through several chunks */
+        struct gt_arena_mark m = gt_arena_mark(&a);
+        for (int k = 0; k < 20; k++) {
+            char *p = gt_arena_alloc(&a, 5000);
+            assert_int_equal(p[0] | p[4999], 0);
+            memset(p, 'x', 5000);
+        }
+        gt_arena_release(&a, m);
+        assert_int_equal(a.used, 16);
+    }
+    assert_string_equal(kept, "kept");
+    gt_arena_release(&a, empty);
+    assert_null(a.chunk);
+    gt_arena_fini(&a);
+}
+
 GT_TEST(buf_stops_at_its_maximum)
 {
     gt_auto_buf struct gt_buf b = GT_BUF_INIT(8);
@@ -256,9 +278,9 @@ GT_TEST(fail_points_fire_once)
 }
 
 GT_RUN(GT_CASE(err_says_what_and_why), GT_CASE(arena_keeps_its_cap),
-       GT_CASE(buf_stops_at_its_maximum), GT_CASE(buf_takes_numbers_and_long_text),
-       GT_CASE(str_concat_fits_or_says_so), GT_CASE(list_splice_moves_all_in_order),
-       GT_CASE(table_finds_what_was_put), GT_CASE(text_codecs_round_trip),
-       GT_CASE(time_is_written_as_rfc3339), GT_CASE(sizes_as_people_write_them),
-       GT_CASE(files_are_replaced_whole), GT_CASE(list_survives_removal_in_a_walk),
-       GT_CASE(fail_points_fire_once))
+       GT_CASE(arena_goes_back_to_a_mark), GT_CASE(buf_stops_at_its_maximum),
+       GT_CASE(buf_takes_numbers_and_long_text), GT_CASE(str_concat_fits_or_says_so),
+       GT_CASE(list_splice_moves_all_in_order), GT_CASE(table_finds_what_was_put),
+       GT_CASE(text_codecs_round_trip), GT_CASE(time_is_written_as_rfc3339),
+       GT_CASE(sizes_as_people_write_them), GT_CASE(files_are_replaced_whole),
+       GT_CASE(list_survives_removal_in_a_walk), GT_CASE(fail_points_fire_once))
