@@ -32,6 +32,7 @@
 #define GT_LIMIT_RECORD (1 * GT_MIB)
 #define GT_LIMIT_KEY 1024
 #define GT_LIMIT_TX_WRITES 20000
+#define GT_LIMIT_TASK_DEFINITION (64 * GT_KIB) /* as ECS has it: checks may take n * n */
 
 /* logs */
 #define GT_LIMIT_LOG_EVENT (256 * GT_KIB)

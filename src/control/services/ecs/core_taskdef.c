@@ -175,13 +175,24 @@ copy_of(struct tx *tx, const struct ecs_register_task_definition_in *in)
     return c;
 }
 
+static int check_length(const struct ecs_register_task_definition_in *in, struct gt_err *err)
+{
+    gt_auto_buf struct gt_buf b = GT_BUF_INIT(2 * GT_LIMIT_API_BODY);
+    wire_json_encode(&ecs_register_task_definition_in_shape, in, &b);
+    return b.n > GT_LIMIT_TASK_DEFINITION || !gt_buf_ok(&b)
+               ? refused(err, "Actual length: '%zu'. Max allowed length is '%lu' bytes.", b.n,
+                         GT_LIMIT_TASK_DEFINITION)
+               : 0;
+}
+
 int ecs_register_task_definition(struct tx *tx, const struct ecs_register_task_definition_in *said,
                                  struct ecs_register_task_definition_out *out, struct gt_err *err)
 {
     struct ecs_register_task_definition_in *in = copy_of(tx, said);
     struct taskdef_size size;
     struct rec_ecs_taskdef *rec = gt_arena_new(tx_arena(tx), struct rec_ecs_taskdef);
-    int r = taskdef_check(tx, in, &size, err);
+    int r = check_length(said, err);
+    r = r ? r : taskdef_check(tx, in, &size, err);
     r = r ? r : tags_check(tx, &in->tags, &rec->tags, err);
     if (r < 0) {
         return r;

@@ -158,6 +158,32 @@ GT_TEST(texts_have_their_lengths)
     world_fini(&w);
 }
 
+/* Checks look at each against each: what is large is not looked at. */
+GT_TEST(a_definition_has_its_size)
+{
+    struct world w;
+    world_init(&w);
+    gt_auto_buf struct gt_buf mounts = GT_BUF_INIT(8 << 20), volumes = GT_BUF_INIT(8 << 20);
+    for (int i = 0; i < 50000; i++) {
+        gt_buf_printf(&mounts, "%s{'sourceVolume': 'v%d', 'containerPath': '/%d'}", i ? "," : "", i,
+                      i);
+        gt_buf_printf(&volumes, "%s{'name': 'v%d'}", i ? "," : "", i);
+    }
+    world_has(world_do(&w, "RegisterTaskDefinition",
+                       "{'family': 'f', 'containerDefinitions': [{'name': 'c', 'image': 'i', "
+                       "'memory': 64, 'mountPoints': [%s]}], 'volumes': [%s]}",
+                       mounts.p, volumes.p),
+              "Max allowed length is '65536' bytes.");
+    const char *with = "{'family': 'f', 'containerDefinitions': [{'name': 'c', 'image': 'i', "
+                       "'memory': 64, 'command': ['";
+    char *text = repeat(&w, 'x', 65400);
+    world_has(world_do(&w, "RegisterTaskDefinition", "%s%s']}]}", with, text), "f:1");
+    text = repeat(&w, 'x', 65536);
+    world_has(world_do(&w, "RegisterTaskDefinition", "%s%s']}]}", with, text),
+              "ClientException: Actual length: '65");
+    world_fini(&w);
+}
+
 GT_TEST(a_task_can_have_another_size)
 {
     static const struct refusal cases[] = {
@@ -385,8 +411,9 @@ GT_TEST(listings_keep_only_what_they_show)
 
 GT_RUN(GT_CASE(a_cluster_is_made_once), GT_CASE(families_are_listed_whether_active_or_not),
        GT_CASE(placement_says_what_it_means), GT_CASE(texts_have_their_lengths),
-       GT_CASE(a_task_can_have_another_size), GT_CASE(tags_are_kept_apart_from_managed_ones),
-       GT_CASE(services_say_what_they_want), GT_CASE(the_same_network_is_no_new_deployment),
+       GT_CASE(a_definition_has_its_size), GT_CASE(a_task_can_have_another_size),
+       GT_CASE(tags_are_kept_apart_from_managed_ones), GT_CASE(services_say_what_they_want),
+       GT_CASE(the_same_network_is_no_new_deployment),
        GT_CASE(a_deployment_keeps_the_count_that_it_was_given),
        GT_CASE(instances_say_what_is_known_of_their_health),
        GT_CASE(listings_keep_only_what_they_show))
