@@ -300,32 +300,74 @@ static bool has_status(struct tx *tx, const char *key, struct gt_str status)
     return yes;
 }
 
-static void list_up(struct tx *tx, const char *prefix, struct gt_str status, struct page *p)
+/* A listing under way: where the last page ended, and how it goes on. */
+struct walk {
+    struct tx *tx;
+    struct page *p;
+    struct gt_str status, after_family;
+    int64_t after_revision;
+    bool down;
+};
+
+/* false: the page is full. */
+static bool show_key(struct walk *w, const char *key)
 {
-    char *after = p->after ? tx_key(tx, "ecs/taskdef/%s", p->after) : NULL;
-    struct tx_cursor c = tx_scan(tx, prefix, after);
+    return !has_status(w->tx, key, w->status) ||
+           page_add(w->p, place_of(key), arn_at(w->tx, place_of(key)));
+}
+
+static bool walk_up(struct walk *w, struct gt_str family, int64_t after)
+{
+    char *prefix = tx_key(w->tx, "ecs/taskdef/" GT_STR_FMT "/", GT_STR_ARG(family));
+    struct tx_cursor c = tx_scan(w->tx, prefix, after ? key_taskdef(w->tx, family, after) : NULL);
     for (const char *key; (key = tx_next(&c));) {
-        if (has_status(tx, key, status) && !page_add(p, place_of(key), arn_at(tx, place_of(key)))) {
-            break;
+        if (!show_key(w, key)) {
+            return false;
         }
     }
+    return true;
 }
 
 /* There is no walk backwards: the keys are gathered, and few of them looked at. */
-static void list_down(struct tx *tx, const char *prefix, struct gt_str status, struct page *p)
+static bool walk_down(struct walk *w, struct gt_str family, int64_t before)
 {
-    size_t cap = tx_count(tx, prefix), n = 0;
-    const char **keys = gt_arena_array(tx_arena(tx), const char *, cap + 1);
-    struct tx_cursor c = tx_scan(tx, prefix, NULL);
-    while (n < cap && (keys[n] = tx_next(&c)) &&
-           (!p->after || strcmp(place_of(keys[n]), p->after) < 0)) {
+    char *prefix = tx_key(w->tx, "ecs/taskdef/" GT_STR_FMT "/", GT_STR_ARG(family));
+    char *end = before ? key_taskdef(w->tx, family, before) : NULL;
+    size_t cap = tx_count(w->tx, prefix), n = 0;
+    const char **keys = gt_arena_array(tx_arena(w->tx), const char *, cap + 1);
+    struct tx_cursor c = tx_scan(w->tx, prefix, NULL);
+    while (n < cap && (keys[n] = tx_next(&c)) && (!end || strcmp(keys[n], end) < 0)) {
         n++;
     }
     while (n-- > 0) {
-        if (has_status(tx, keys[n], status) &&
-            !page_add(p, place_of(keys[n]), arn_at(tx, place_of(keys[n])))) {
-            break;
+        if (!show_key(w, keys[n])) {
+            return false;
         }
+    }
+    return true;
+}
+
+static bool walk_family(struct walk *w, struct gt_str family)
+{
+    int c = w->p->after ? gt_str_cmp(family, w->after_family) : 1;
+    if (w->p->after && (w->down ? c > 0 : c < 0)) {
+        return true; /* on an earlier page */
+    }
+    int64_t from = c == 0 ? w->after_revision : 0;
+    return w->down ? walk_down(w, family, from) : walk_up(w, family, from);
+}
+
+/* In the order of families, which that of the keys is not: '-' comes before '/'. */
+static void walk_families(struct walk *w)
+{
+    char *prefix = tx_key(w->tx, "ecs/family/");
+    size_t cap = tx_count(w->tx, prefix), n = 0;
+    struct gt_str *v = gt_arena_array(tx_arena(w->tx), struct gt_str, cap + 1);
+    struct tx_cursor c = tx_scan(w->tx, prefix, NULL);
+    for (const char *key; n < cap && (key = tx_next(&c));) {
+        v[n++] = key_tail(key);
+    }
+    for (size_t i = 0; i < n && walk_family(w, v[w->down ? n - 1 - i : i]); i++) {
     }
 }
 
@@ -341,14 +383,19 @@ int ecs_list_task_definitions(struct tx *tx, const struct ecs_list_task_definiti
     if (in->family_prefix.n && !name_valid(in->family_prefix, "", 255)) {
         return refused(err, "Family contains invalid characters.");
     }
-    struct gt_str status = in->status.n ? in->status : GT_STR_LIT("ACTIVE");
-    char *prefix = in->family_prefix.n
-                       ? tx_key(tx, "ecs/taskdef/" GT_STR_FMT "/", GT_STR_ARG(in->family_prefix))
-                       : tx_key(tx, "ecs/taskdef/");
-    if (gt_str_is(in->sort, "DESC")) {
-        list_down(tx, prefix, status, &p);
+    struct walk w = {.tx = tx,
+                     .p = &p,
+                     .status = in->status.n ? in->status : GT_STR_LIT("ACTIVE"),
+                     .down = gt_str_is(in->sort, "DESC")};
+    const char *slash = p.after ? strchr(p.after, '/') : NULL;
+    if (slash) {
+        w.after_family = gt_str_n(p.after, (size_t)(slash - p.after));
+        w.after_revision = strtoll(slash + 1, NULL, 10);
+    }
+    if (in->family_prefix.n) {
+        walk_family(&w, in->family_prefix);
     } else {
-        list_up(tx, prefix, status, &p);
+        walk_families(&w);
     }
     out->next_token = page_token(&p);
     return 0;

@@ -90,6 +90,41 @@ GT_TEST(families_are_listed_whether_active_or_not)
     world_fini(&w);
 }
 
+GT_TEST(definitions_are_in_order_of_their_families)
+{
+    static const char *const order[] = {"web:1", "web:2", "web-a:1", "web-a:2", "web2:1", "web2:2"};
+    enum { N = GT_ARRAY_LEN(order) };
+    struct world w;
+    world_init(&w);
+    for (int i = 0; i < 2; i++) {
+        for (size_t k = 0; k < N; k += 2) {
+            world_call(&w, "RegisterTaskDefinition",
+                       "{'family': '%.*s', 'containerDefinitions': [{'name': 'c', 'image': 'i', "
+                       "'memory': 64}]}",
+                       (int)strcspn(order[k], ":"), order[k]);
+        }
+    }
+    for (int down = 0; down < 2; down++) {
+        for (int size = 1; size <= N; size++) {
+            const char *token = "";
+            for (size_t seen = 0; seen < N;) {
+                const char *page =
+                    world_call(&w, "ListTaskDefinitions", "{'sort': '%s', 'maxResults': %d%s%s%s}",
+                               down ? "DESC" : "ASC", size, *token ? ", 'nextToken': '" : "", token,
+                               *token ? "'" : "");
+                for (const char *at = page; (at = strstr(at, "task-definition/")); seen++) {
+                    at += strlen("task-definition/");
+                    const char *want = order[down ? N - 1 - seen : seen];
+                    assert_memory_equal(at, want, strlen(want));
+                }
+                token = world_get(&w, page, "nextToken", 0);
+                assert_int_equal(*token == '\0', seen == N);
+            }
+        }
+    }
+    world_fini(&w);
+}
+
 GT_TEST(placement_says_what_it_means)
 {
     static const struct refusal cases[] = {
@@ -410,10 +445,10 @@ GT_TEST(listings_keep_only_what_they_show)
 }
 
 GT_RUN(GT_CASE(a_cluster_is_made_once), GT_CASE(families_are_listed_whether_active_or_not),
-       GT_CASE(placement_says_what_it_means), GT_CASE(texts_have_their_lengths),
-       GT_CASE(a_definition_has_its_size), GT_CASE(a_task_can_have_another_size),
-       GT_CASE(tags_are_kept_apart_from_managed_ones), GT_CASE(services_say_what_they_want),
-       GT_CASE(the_same_network_is_no_new_deployment),
+       GT_CASE(definitions_are_in_order_of_their_families), GT_CASE(placement_says_what_it_means),
+       GT_CASE(texts_have_their_lengths), GT_CASE(a_definition_has_its_size),
+       GT_CASE(a_task_can_have_another_size), GT_CASE(tags_are_kept_apart_from_managed_ones),
+       GT_CASE(services_say_what_they_want), GT_CASE(the_same_network_is_no_new_deployment),
        GT_CASE(a_deployment_keeps_the_count_that_it_was_given),
        GT_CASE(instances_say_what_is_known_of_their_health),
        GT_CASE(listings_keep_only_what_they_show))
