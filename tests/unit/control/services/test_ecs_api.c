@@ -399,7 +399,7 @@ GT_TEST(instances_say_what_is_known_of_their_health)
 /* What a listing only looks at, it lets go again: an arena that is full ends the server. */
 GT_TEST(listings_keep_only_what_they_show)
 {
-    enum { MANY = 100, EACH = 500 };
+    enum { MANY = 50, EACH = 500 };
     static const char *const lists[][2] = {
         {"ListTaskDefinitions", "{'maxResults': 1, 'status': 'INACTIVE'}"},
         {"ListTaskDefinitions", "{'maxResults': 1, 'sort': 'DESC', 'status': 'INACTIVE'}"},
@@ -430,7 +430,7 @@ GT_TEST(listings_keep_only_what_they_show)
     }
     w.as = PRINCIPAL_INTERNAL;
     size_t free_before = w.arena.used;
-    world_has(world_call(&w, "NodeLost", "{'nodeId': 'n1'}"), "\"tasksStopped\":100");
+    world_has(world_call(&w, "NodeLost", "{'nodeId': 'n1'}"), "\"tasksStopped\":50");
     assert_true(w.arena.used - free_before < MANY * EACH);
     w.as = PRINCIPAL_ROOT;
     for (size_t i = 0; i < GT_ARRAY_LEN(lists); i++) {
