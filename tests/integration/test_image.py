@@ -569,6 +569,40 @@ def test_a_damaged_store_is_mended_by_a_pull(store, registry):
     store.pull(registry.host + "/app:1")
 
 
+def layer_files(store):
+    found = {}
+    for name in os.listdir(store.path + "/layers"):
+        if name.endswith(".json"):
+            with open(store.path + "/layers/" + name) as f:
+                found[store.path + "/layers/" + name] = json.load(f)
+    return found
+
+
+def test_a_layer_that_was_not_durable_does_not_outlive_its_boot(store, registry):
+    registry.add_image("app", [registry.add_layer(item("f", "x")), registry.add_layer(item("g", "y"))])
+    ref = registry.host + "/app:1"
+    store.pull(ref)
+    for _ in range(100):  # made durable by whoever has the store open
+        store.run("list")
+        if not any("boot" in f for f in layer_files(store).values()):
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("never made durable")
+    path, layer = sorted(layer_files(store).items())[0]
+    with open("/proc/sys/kernel/random/boot_id") as f:
+        here = f.read().strip()
+    for boot, kept in ((here, True), ("00000000-0000-0000-0000-000000000000", False)):
+        with open(path, "w") as f:
+            json.dump(dict(layer, boot=boot), f)
+        assert bool(store.run("list")) == kept
+    with open(path[:-5] + "/lost", "w") if os.path.isdir(path[:-5]) else open(os.devnull, "w"):
+        pass
+    im = store.pull(ref)
+    assert read(im, 0, "g") == "y" and read(im, 1, "f") == "x"
+    assert not any(os.path.exists(l + "/lost") for l in im["layers"])
+
+
 # ---- a registry that others wrote ----
 
 def test_docker_registry(store, tmp_path):

@@ -1,6 +1,6 @@
 /* What of the store's tables is on disk. Small files, each replaced as a whole; a table is what
- * its folder holds. What does not read back as it was written is left out, and image_prune()
- * clears it away: the worst that it costs is another pull. */
+ * its folder holds. What does not read back as it was written is left out and cleared away: the
+ * worst that it costs is another pull. */
 #include "node/image/store_priv.h"
 
 #include "lib/base/file.h"
@@ -27,16 +27,32 @@ static const char *digest_text(const struct oci_digest *d, char to[static OCI_DI
     return oci_digest_text(d, to);
 }
 
-static int write_json(int dirfd, const char *path, json_t *doc, bool durable, struct gt_err *err)
+/* Replaces a file as a whole. Not synced: after a loss of power it is the old one, the new one or
+ * nothing that could be read, and each of these is fine. */
+static int write_text(int dirfd, const char *path, const char *text, struct gt_err *err)
+{
+    gt_auto_free char *tmp = gt_asprintf("%s.new", path);
+    gt_auto_close int fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int r = fd < 0 ? -errno : gt_write_full(fd, text, strlen(text));
+    if (r == 0 && renameat(dirfd, tmp, dirfd, path) < 0) {
+        r = -errno;
+    }
+    return r < 0 ? gt_err_errno(err, r, "write '%s'", path) : 0;
+}
+
+static int write_json(int dirfd, const char *path, json_t *doc, struct gt_err *err)
 {
     gt_auto_free char *text = json_dumps(doc, JSON_COMPACT);
     GT_ASSERT(text);
-    if (durable) {
-        return gt_file_replace(dirfd, path, text, strlen(text), 0600, err);
-    }
-    gt_auto_close int fd = openat(dirfd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    int r = fd < 0 ? -errno : gt_write_full(fd, text, strlen(text));
-    return r < 0 ? gt_err_errno(err, r, "write '%s'", path) : 0;
+    return write_text(dirfd, path, text, err);
+}
+
+void store_read_boot(struct image_store *s)
+{
+    gt_auto_buf struct gt_buf text = GT_BUF_INIT(64);
+    gt_file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", &text, NULL);
+    snprintf(s->boot, sizeof(s->boot), "%.*s", (int)strcspn(text.p ? text.p : "", "\n"),
+             text.p ? text.p : "");
 }
 
 static json_t *read_json(int dirfd, const char *path)
@@ -54,7 +70,7 @@ static bool read_digest(const json_t *doc, const char *name, struct oci_digest *
     return text && oci_digest_parse(gt_str(text), to, NULL) == 0;
 }
 
-static json_t *layer_json(const struct layer *l)
+static json_t *layer_json(const struct image_store *s, const struct layer *l)
 {
     char text[OCI_DIGEST_TEXT + 1];
     json_t *blobs = json_array();
@@ -66,6 +82,9 @@ static json_t *layer_json(const struct layer *l)
     json_object_set_new(doc, "blobs", blobs);
     json_object_set_new(doc, "bytes", json_integer((json_int_t)l->bytes));
     json_object_set_new(doc, "files", json_integer((json_int_t)l->files));
+    if (!l->durable) {
+        json_object_set_new(doc, "boot", json_string(s->boot));
+    }
     return doc;
 }
 
@@ -73,15 +92,15 @@ int store_write_layer_file(struct image_store *s, const struct layer *l, const c
                            struct gt_err *err)
 {
     gt_auto_free char *path = gt_asprintf("%s.json", stem);
-    gt_auto(json) json_t *doc = layer_json(l);
-    return write_json(s->tmp_fd, path, doc, /* durable= */ false, err);
+    gt_auto(json) json_t *doc = layer_json(s, l);
+    return write_json(s->tmp_fd, path, doc, err);
 }
 
 int store_save_layer(struct image_store *s, const struct layer *l, struct gt_err *err)
 {
     gt_auto_free char *path = gt_asprintf("%s.json", l->name);
-    gt_auto(json) json_t *doc = layer_json(l);
-    return write_json(s->layers_fd, path, doc, /* durable= */ true, err);
+    gt_auto(json) json_t *doc = layer_json(s, l);
+    return write_json(s->layers_fd, path, doc, err);
 }
 
 int store_save_record(struct image_store *s, const struct record *rec, struct gt_err *err)
@@ -89,14 +108,12 @@ int store_save_record(struct image_store *s, const struct record *rec, struct gt
     char hex[OCI_DIGEST_HEX + 1], path[OCI_DIGEST_HEX + 16];
     oci_digest_hex(&rec->manifest, hex);
     snprintf(path, sizeof(path), "%s.config", hex);
-    int r =
-        gt_file_replace(s->images_fd, path, rec->config_text, strlen(rec->config_text), 0600, err);
+    int r = write_text(s->images_fd, path, rec->config_text, err);
     if (r < 0) {
         return r;
     }
     snprintf(path, sizeof(path), "%s.manifest", hex);
-    return gt_file_replace(s->images_fd, path, rec->manifest_text, strlen(rec->manifest_text), 0600,
-                           err);
+    return write_text(s->images_fd, path, rec->manifest_text, err);
 }
 
 void store_delete_record_files(struct image_store *s, const struct record *rec)
@@ -126,7 +143,7 @@ int store_save_ref(struct image_store *s, const struct ref *ref, struct gt_err *
     json_object_set_new(doc, "manifest", json_string(digest_text(&ref->manifest, text)));
     json_object_set_new(doc, "resolved", json_integer(ref->resolved_ms));
     ref_path(ref->name, path);
-    return write_json(s->refs_fd, path, doc, /* durable= */ true, err);
+    return write_json(s->refs_fd, path, doc, err);
 }
 
 void store_delete_ref_file(struct image_store *s, const struct ref *ref)
@@ -172,6 +189,11 @@ static void load_layer(struct image_store *s, const char *stem)
         !S_ISDIR(st.st_mode)) {
         return;
     }
+    /* Not yet durable when it was written: of an earlier boot it may have lost anything. */
+    const char *boot = json_string_value(json_object_get(doc, "boot"));
+    if (boot && (!s->boot[0] || strcmp(boot, s->boot) != 0)) {
+        return;
+    }
     struct layer *l = store_layer(s, &diff_id);
     if (strcmp(l->name, stem) != 0) {
         return;
@@ -185,6 +207,7 @@ static void load_layer(struct image_store *s, const char *stem)
     }
     l->bytes = (uint64_t)json_integer_value(json_object_get(doc, "bytes"));
     l->files = (uint64_t)json_integer_value(json_object_get(doc, "files"));
+    l->durable = !boot;
     l->published = true;
 }
 

@@ -6,16 +6,17 @@
  * manifest and configuration, and then all missing layers at the same time. The bytes of a layer
  * are hashed here as they arrive and go straight to a sandboxed worker (gantry-unpack) that
  * inflates, hashes and unpacks them; no compressed blob is stored. A layer is published by rename
- * only when the digest of the manifest and the diff_id of the configuration both hold and its
- * files are on stable storage. Layers are shared by diff_id; two pulls that want one layer at the
- * same time fetch it once.
+ * only when the digest of the manifest and the diff_id of the configuration both hold. Its files
+ * reach stable storage soon afterwards; a loss of power before that makes it another pull. Layers
+ * are shared by diff_id; two pulls that want one layer at the same time fetch it once.
  *
  * On disk, under options.dir (mode 0700, owned by this store alone, locked while open):
  *   layers/<28 hex digits of diff_id>      the files of a layer, whiteouts as overlayfs has them
- *   layers/<28 hex digits of diff_id>.json its full diff_id, the blobs it came from, its size
- *   images/<64 hex digits>.manifest        the manifest, byte for byte; .config beside it
- *   refs/<64 hex digits>.json              what a reference was resolved to, and when
- *   tmp/                                   what is being pulled; emptied when the store is opened
+ *   layers/<28 hex digits of diff_id>.json its full diff_id, the blobs it came from, its size;
+ * until it is durable also the boot of the kernel it belongs to images/<64 hex digits>.manifest the
+ * manifest, byte for byte; .config beside it refs/<64 hex digits>.json              what a
+ * reference was resolved to, and when tmp/                                   what is being pulled;
+ * emptied when the store is opened
  *
  * Every function may be called from any thread at any time. Errors of image_pull() are worded as
  * ECS shows them: err.msg begins with "CannotPullContainerError: ".

@@ -230,7 +230,7 @@ static void *round_thread(void *arg)
     return NULL;
 }
 
-/* With the store's lock. Files are durable already; this makes the names so. */
+/* With the store's lock. */
 static int publish_one(struct image_store *s, struct claim *c, const struct oci_digest *blob,
                        struct gt_err *err)
 {
@@ -247,6 +247,7 @@ static int publish_one(struct image_store *s, struct claim *c, const struct oci_
         return gt_err_errno(err, errno, "publish layer '%s'", l->name);
     }
     l->published = true;
+    l->durable = false;
     return 0;
 }
 
@@ -271,9 +272,6 @@ static int publish(struct round *round, struct gt_err *err)
         };
         r = store_write_layer_file(s, &l, c->stem, err);
     }
-    if (r == 0 && fetched > 0 && syncfs(s->tmp_fd) < 0) {
-        r = gt_err_errno(err, errno, "sync the image store");
-    }
     if (r < 0 || fetched == 0) {
         return r;
     }
@@ -286,10 +284,8 @@ static int publish(struct round *round, struct gt_err *err)
             r = publish_one(s, c, &round->pull->m.layers.v[c->index].digest, err);
         }
     }
+    pthread_cond_signal(&s->published);
     pthread_mutex_unlock(&s->lock);
-    if (r == 0 && fsync(s->layers_fd) < 0) {
-        r = gt_err_errno(err, errno, "sync the image store");
-    }
     return r;
 }
 

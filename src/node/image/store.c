@@ -175,7 +175,7 @@ static void bury(struct image_store *s, const struct layer *l)
     }
 }
 
-static void clear_graves(struct image_store *s)
+void store_clear_graves(struct image_store *s)
 {
     int fd = openat(s->tmp_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -218,7 +218,7 @@ int store_sweep(struct image_store *s)
     }
     if (gone > 0) {
         pthread_mutex_unlock(&s->lock);
-        clear_graves(s);
+        store_clear_graves(s);
         pthread_mutex_lock(&s->lock);
     }
     return gone;
@@ -276,7 +276,12 @@ static int open_folders(struct image_store *s, const char *dir, struct gt_err *e
             return r;
         }
     }
-    return store_load(s, err);
+    store_read_boot(s);
+    r = store_load(s, err);
+    if (r == 0) {
+        store_bury_strays(s);
+    }
+    return r;
 }
 
 int image_store_open(const struct image_store_options *options, struct image_store **ret_store,
@@ -293,6 +298,7 @@ int image_store_open(const struct image_store_options *options, struct image_sto
     s->ca_file = options->ca_file ? gt_strdup(options->ca_file) : NULL;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->changed, NULL);
+    pthread_cond_init(&s->published, NULL);
     gt_table_init(&s->layers);
     gt_table_init(&s->records);
     gt_table_init(&s->refs);
@@ -302,6 +308,7 @@ int image_store_open(const struct image_store_options *options, struct image_sto
     if (r < 0) {
         return r;
     }
+    store_sync_start(s);
     *ret_store = gt_steal_ptr(s);
     return 0;
 }
@@ -320,6 +327,7 @@ void image_store_close(struct image_store *s)
     if (!s) {
         return;
     }
+    store_sync_stop(s);
     struct gt_table_entry *e;
     for (struct gt_table_iter it = {0}; (e = gt_table_next(&s->refs, &it));) {
         ref_free(e->value);
@@ -339,6 +347,7 @@ void image_store_close(struct image_store *s)
     gt_table_fini(&s->records);
     gt_table_fini(&s->layers);
     pthread_cond_destroy(&s->changed);
+    pthread_cond_destroy(&s->published);
     pthread_mutex_destroy(&s->lock);
     int *fds[] = {&s->tmp_fd, &s->refs_fd, &s->images_fd, &s->layers_fd, &s->fd};
     for (size_t i = 0; i < GT_ARRAY_LEN(fds); i++) {
@@ -527,6 +536,6 @@ int image_prune(struct image_store *s, struct gt_err *err)
     int strays = store_bury_strays(s);
     int n = store_sweep(s);
     pthread_mutex_unlock(&s->lock);
-    clear_graves(s);
+    store_clear_graves(s);
     return n + strays;
 }

@@ -23,6 +23,7 @@ struct layer {
     size_t n_blobs;
     uint64_t bytes, files;
     bool published;
+    bool durable;   /* its files are on stable storage; else it counts until the next boot only */
     bool fetching;  /* someone has claimed it; store.changed tells of the end */
     unsigned users; /* records that consist of it, and pulls that count on it */
 };
@@ -55,21 +56,26 @@ struct image_store {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct gt_table layers, records, refs;
+    char boot[40]; /* names this boot of the kernel */
+    pthread_t syncer;
+    pthread_cond_t published; /* a layer, for the syncer; or stop */
+    bool has_syncer, stop;
     struct gt_table grants; /* by principal and repository; struct remote_grant */
     struct remote_pool *pool;
 };
 
 /* ---- files.c: the tables' files ---- */
 int store_load(struct image_store *s, struct gt_err *err);
-/* Writes tmp/<stem>.json, not yet durable: for the rename after syncfs. */
+/* Writes tmp/<stem>.json, for the rename. */
 int store_write_layer_file(struct image_store *s, const struct layer *l, const char *stem,
                            struct gt_err *err);
-/* The same for a layer that is published already, replaced durably. */
+/* The same for a layer that is published already. */
 int store_save_layer(struct image_store *s, const struct layer *l, struct gt_err *err);
 int store_save_record(struct image_store *s, const struct record *rec, struct gt_err *err);
 int store_save_ref(struct image_store *s, const struct ref *ref, struct gt_err *err);
 void store_delete_record_files(struct image_store *s, const struct record *rec);
 void store_delete_ref_file(struct image_store *s, const struct ref *ref);
+void store_read_boot(struct image_store *s);
 /* Moves what lies in layers/ and is no published layer into tmp/gone-*. Returns how many. */
 int store_bury_strays(struct image_store *s);
 
@@ -93,6 +99,12 @@ int store_set_ref(struct image_store *s, const char *name, const struct oci_dige
 int store_sweep(struct image_store *s);
 struct oci_reference;
 struct ref *store_find_ref(struct image_store *s, const struct oci_reference *r);
+
+void store_clear_graves(struct image_store *s); /* removes tmp/gone-*; without the lock */
+
+/* ---- sync.c: makes layers durable, in the background ---- */
+void store_sync_start(struct image_store *s);
+void store_sync_stop(struct image_store *s);
 
 /* ---- view.c ---- */
 /* With the lock: a new struct image that holds `rec`. */

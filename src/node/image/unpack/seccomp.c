@@ -36,7 +36,6 @@ static const unsigned allowed[] = {
     SYS_utimensat,
     SYS_fsetxattr,
     SYS_ftruncate,
-    SYS_sync_file_range,
     SYS_mkdirat,
     SYS_symlinkat,
     SYS_linkat,

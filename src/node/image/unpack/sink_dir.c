@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #define PARENTS_KEPT 16
-#define WRITEBACK_FROM (1 << 20)
 #define HOLE_FROM (32 << 10)
 
 struct dir_time {
@@ -392,10 +391,6 @@ static int finish_file(struct sink_dir *d)
     struct timespec ts[2] = {d->file_entry.mtime, d->file_entry.mtime};
     if (futimens(d->file, ts) < 0) {
         return -errno;
-    }
-    if (d->file_size >= WRITEBACK_FROM) {
-        /* The disk may as well begin: syncfs() at the end waits for less. */
-        sync_file_range(d->file, 0, 0, SYNC_FILE_RANGE_WRITE);
     }
     return 0;
 }
