@@ -140,7 +140,59 @@ int gt_mkdirs(const char *path, mode_t mode, struct gt_err *err)
     }
 }
 
-static int remove_below(int fd, dev_t dev)
+/* A container may have nested its folders as deep as it liked: what lies deeper than this is first
+ * moved to the top, so that descriptors and stack stay bounded. */
+#define REMOVE_DEPTH 32
+
+struct removal {
+    int top;
+    dev_t dev;
+    unsigned moved, serial;
+};
+
+static int move_up(struct removal *k, int at, const char *name)
+{
+    for (unsigned tries = 0; tries < 1000; tries++) {
+        char to[32];
+        snprintf(to, sizeof(to), ".gone-%u", k->serial++);
+        if (renameat(at, name, k->top, to) == 0) {
+            k->moved++;
+            return 0;
+        }
+        if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR) {
+            break;
+        }
+    }
+    return -errno;
+}
+
+static int remove_below(struct removal *k, int fd, unsigned depth);
+
+/* A folder in the folder `at`. */
+static int remove_folder(struct removal *k, int at, const char *name, unsigned depth)
+{
+    int sub = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+    if (sub < 0) {
+        return -errno;
+    }
+    if (fstat(sub, &st) < 0 || st.st_dev != k->dev) {
+        close(sub);
+        return -EXDEV;
+    }
+    if (depth == REMOVE_DEPTH) {
+        close(sub);
+        return move_up(k, at, name);
+    }
+    int r = remove_below(k, sub, depth + 1);
+    if (r == 0 && unlinkat(at, name, AT_REMOVEDIR) < 0 && errno != ENOENT) {
+        r = -errno;
+    }
+    return r;
+}
+
+/* Closes fd. */
+static int remove_below(struct removal *k, int fd, unsigned depth)
 {
     DIR *dir = fdopendir(fd);
     if (!dir) {
@@ -150,25 +202,11 @@ static int remove_below(int fd, dev_t dev)
     }
     int r = 0;
     for (struct dirent *e; r == 0 && (e = readdir(dir));) {
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
+            unlinkat(dirfd(dir), e->d_name, 0) == 0 || errno == ENOENT) {
             continue;
         }
-        if (unlinkat(dirfd(dir), e->d_name, 0) == 0 || errno == ENOENT) {
-            continue;
-        }
-        int sub = openat(dirfd(dir), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        struct stat st;
-        if (sub < 0 || fstat(sub, &st) < 0 || st.st_dev != dev) {
-            r = sub < 0 ? -errno : -EXDEV;
-            if (sub >= 0) {
-                close(sub);
-            }
-            break;
-        }
-        r = remove_below(sub, dev);
-        if (r == 0 && unlinkat(dirfd(dir), e->d_name, AT_REMOVEDIR) < 0 && errno != ENOENT) {
-            r = -errno;
-        }
+        r = remove_folder(k, dirfd(dir), e->d_name, depth);
     }
     closedir(dir);
     return r;
@@ -185,11 +223,14 @@ int gt_remove_tree(int dirfd, const char *path, struct gt_err *err)
     }
     struct stat st;
     int r = fstat(fd, &st) < 0 ? -errno : 0;
-    if (r == 0) {
-        r = remove_below(fd, st.st_dev); /* closes fd */
-    } else {
-        close(fd);
-    }
+    struct removal k = {.top = fd, .dev = st.st_dev};
+    do {
+        k.moved = 0;
+        int again = r < 0 ? r : openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        r = again < 0 && r == 0 ? -errno : r;
+        r = r < 0 ? r : remove_below(&k, again, 0);
+    } while (r == 0 && k.moved > 0);
+    close(fd);
     if (r == 0 && unlinkat(dirfd, path, AT_REMOVEDIR) < 0 && errno != ENOENT) {
         r = -errno;
     }

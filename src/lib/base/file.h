@@ -24,8 +24,8 @@ int gt_file_replace(int dirfd, const char *path, const void *p, size_t n, mode_t
 int gt_file_poke(int dirfd, const char *path, const char *text, struct gt_err *err);
 /* mkdir -p. */
 int gt_mkdirs(const char *path, mode_t mode, struct gt_err *err);
-/* Removes a tree of our own without following links or leaving its file system. Gone already is
- * success. */
+/* Removes a tree without following links or leaving its file system, with a few dozen descriptors
+ * however deep it is: what is in it may be a container's. Gone already is success. */
 int gt_remove_tree(int dirfd, const char *path, struct gt_err *err);
 
 #endif

@@ -15,6 +15,8 @@
 #include "lib/base/table.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -277,10 +279,43 @@ GT_TEST(fail_points_fire_once)
     assert_true(gt_fail_fired());
 }
 
+/* As a container may leave it: deeper than there are descriptors, with names like our own. */
+GT_TEST(deep_trees_are_removed)
+{
+    char dir[] = "/tmp/gt-base-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    struct rlimit old;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    int at = open(dir, O_RDONLY | O_DIRECTORY);
+    assert_int_equal(mkdirat(at, "tree", 0700), 0);
+    assert_int_equal(mkdirat(at, "tree/.gone-0", 0700), 0);
+    assert_int_equal(mkdirat(at, "tree/.gone-0/x", 0700), 0);
+    assert_int_equal(symlinkat("/etc", at, "tree/link"), 0);
+    int deep = openat(at, "tree", O_RDONLY | O_DIRECTORY);
+    for (int i = 0; i < 3000; i++) {
+        assert_int_equal(mkdirat(deep, "d", 0700), 0);
+        int next = openat(deep, "d", O_RDONLY | O_DIRECTORY);
+        close(deep);
+        deep = next;
+    }
+    close(deep);
+    struct rlimit few = {100, old.rlim_max};
+    struct gt_err err = GT_ERR_INIT;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    int r = gt_remove_tree(at, "tree", &err);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    gt_assert_ok(r, err);
+    assert_int_equal(faccessat(at, "tree", F_OK, 0), -1);
+    assert_int_equal(gt_remove_tree(at, "tree", &err), 0);
+    close(at);
+    assert_int_equal(rmdir(dir), 0);
+}
+
 GT_RUN(GT_CASE(err_says_what_and_why), GT_CASE(arena_keeps_its_cap),
        GT_CASE(arena_goes_back_to_a_mark), GT_CASE(buf_stops_at_its_maximum),
        GT_CASE(buf_takes_numbers_and_long_text), GT_CASE(str_concat_fits_or_says_so),
        GT_CASE(list_splice_moves_all_in_order), GT_CASE(table_finds_what_was_put),
        GT_CASE(text_codecs_round_trip), GT_CASE(time_is_written_as_rfc3339),
        GT_CASE(sizes_as_people_write_them), GT_CASE(files_are_replaced_whole),
-       GT_CASE(list_survives_removal_in_a_walk), GT_CASE(fail_points_fire_once))
+       GT_CASE(list_survives_removal_in_a_walk), GT_CASE(fail_points_fire_once),
+       GT_CASE(deep_trees_are_removed))
