@@ -128,6 +128,10 @@ def test_index_gives_the_platform(store, registry):
                                          "manifests": [entries[0]]}, INDEX)
     out = store.run("pull", registry.host + "/multi:2")[0]
     assert "matching platform 'linux/" in out["error"]
+    bare = {k: v for k, v in entries[1].items() if k != "platform"}
+    registry.add_manifest("multi", "3", {"schemaVersion": 2, "mediaType": INDEX,
+                                         "manifests": [entries[0], bare]}, INDEX)
+    assert store.pull(registry.host + "/multi:3")["manifest"] == bare["digest"]
 
 
 def test_whiteouts_on_overlayfs(store, registry, tmp_path):

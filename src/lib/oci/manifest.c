@@ -191,14 +191,18 @@ static bool variant_matches(const struct oci_platform *p, const char *variant)
 const struct oci_descriptor *oci_index_pick(const struct oci_manifest *index, const char *os,
                                             const char *architecture, const char *variant)
 {
+    const struct oci_descriptor *any = NULL;
     for (size_t i = 0; i < index->manifests.n; i++) {
         const struct oci_descriptor *d = &index->manifests.v[i];
+        if (!any && d->platform.os.n == 0 && d->platform.architecture.n == 0) {
+            any = d;
+        }
         if (gt_str_is(d->platform.os, os) && gt_str_is(d->platform.architecture, architecture) &&
             variant_matches(&d->platform, variant)) {
             return d;
         }
     }
-    return NULL;
+    return any;
 }
 
 const char *oci_host_architecture(void)

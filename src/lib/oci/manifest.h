@@ -75,9 +75,10 @@ int oci_manifest_parse(struct gt_str text, struct gt_str content_type, struct gt
                        struct oci_manifest *ret, struct gt_err *err);
 
 /*
- * The entry of an index for a platform, in Go's names ("linux", "amd64", "v8"); NULL when there is
- * none. An empty `variant` takes any; entries for attestations (os "unknown") never match.
- * For arm64, a missing variant and "v8" are the same.
+ * The entry of an index for a platform, in Go's names ("linux", "amd64", "v8"); else the first that
+ * names no platform at all, as tools write it that make images for one only; NULL when there is
+ * none. An empty `variant` takes any; entries for attestations (os "unknown") never match. For
+ * arm64, a missing variant and "v8" are the same.
  */
 const struct oci_descriptor *oci_index_pick(const struct oci_manifest *index, const char *os,
                                             const char *architecture, const char *variant);
