@@ -214,3 +214,16 @@ def test_numbers_and_names(server):
         assert ask(body) == 'SerializationException', body
     for n in (b'0', b'101', b'-1'):
         assert ask(b'{"maxResults":%s}' % n) == 'InvalidParameterException', n
+
+
+def test_the_target_decides_whatever_the_content_type(server):
+    for sent, back in (('application/x-amz-json-1.1', '1.1'), ('application/x-amz-json-1.0', '1.0'),
+                       ('application/json', '1.1'), ('text/xml', '1.1'), (FORM[1], '1.1')):
+        status, headers, body = json_call(server, more=[('Content-Type', sent)])
+        assert (status, headers['content-type'][0]) == (200, 'application/x-amz-json-' + back)
+        assert json.loads(body) == {'clusterArns': []}
+    # a form with a target is no form; and without one nothing is asked for
+    status, _, body = server.raw(request(server, ASK, service='ecs', target=CLUSTERS, more=[FORM]))
+    assert status == 400 and json.loads(body)['__type'] == 'SerializationException'
+    status, _, body = server.raw(request(server, more=[('Content-Type', 'text/xml')]))
+    assert status == 400 and json.loads(body)['__type'] == 'UnknownOperationException'
