@@ -272,6 +272,28 @@ def test_stuck_shim_does_not_keep_its_task(gantry, busybox):
     wait_for(lambda: not os.path.exists(f'/proc/{shim}'), 10)
 
 
+@pytest.mark.parametrize('end', ['shim', 'container'])
+def test_exec_ends_with_its_task(gantry, busybox, end):
+    """However the task ends, whoever runs a command in it is told, and does not wait for ever."""
+    arn = run(gantry, register(gantry, 'exec-end', container(
+        busybox, stopTimeout=2, command=['sh', '-c', 'trap "exit 3" TERM; while :; do sleep 0.1; done'])))
+    wait_status(gantry, arn, 'RUNNING')
+    p = subprocess.Popen([os.path.join(BIN, 'gantry'), 'exec', arn.split('/')[-1], 'sh', '-c',
+                          'echo in; exec sleep 1000'], env=gantry.env(), stdin=subprocess.DEVNULL,
+                         stdout=subprocess.PIPE, text=True)
+    assert p.stdout.readline() == 'in\n'
+    if end == 'shim':
+        os.kill(shim_of(gantry, arn), signal.SIGKILL)
+    else:
+        gantry.client('ecs').stop_task(task=arn)
+    try:
+        assert p.wait(20) == 137
+    finally:
+        p.kill()
+        p.stdout.close()
+    wait_status(gantry, arn, 'STOPPED')
+
+
 def running(gantry, service, count):
     ecs = gantry.client('ecs')
     arns = ecs.list_tasks(serviceName=service)['taskArns']

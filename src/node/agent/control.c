@@ -210,6 +210,25 @@ void control_exec_exited(struct control *c, const char *task_id, const char *exe
     }
 }
 
+void control_task_gone(struct control *c, const char *task_id)
+{
+    if (!c) {
+        return;
+    }
+    gt_list_for_each (it, tmp, &c->connections) {
+        struct connection *k = gt_list_entry(it, struct connection, link);
+        if (!gt_streq(k->task, task_id)) {
+            continue;
+        }
+        if (k->running) {
+            send_json(k->fd, json_pack("{s:i}", "exitCode", 137), -1);
+        } else if (k->waiting) {
+            send_error(k->fd, "the task ended");
+        }
+        k->waiting = k->running = false;
+    }
+}
+
 /* --- the rest */
 
 static void do_images(struct connection *k)

@@ -33,5 +33,7 @@ void control_free(struct control *c); /* NULL is allowed */
 bool control_exec_reply(struct control *c, const char *task_id, struct shim_reply *r);
 void control_exec_exited(struct control *c, const char *task_id, const char *exec_id,
                          int exit_code);
+/* Nothing more will be heard of the task's processes: whoever waits for one is told 137. */
+void control_task_gone(struct control *c, const char *task_id);
 
 #endif
