@@ -192,7 +192,6 @@ static void shim_lost(struct task *t, const char *how)
 {
     t->shim_dead = true;
     shim_close(task_detach_shim(t));
-    control_task_gone(t->node->control, t->id);
     int64_t now = gt_clock_real_ms();
     bool ran = false;
     for (size_t i = 0; i < t->n_containers; i++) {
@@ -267,6 +266,7 @@ struct shim *task_detach_shim(struct task *t)
     if (t->poll) {
         uv_close((uv_handle_t *)gt_steal_ptr(t->poll), free_handle);
     }
+    control_task_gone(t->node->control, t->id);
     return gt_steal_ptr(t->shim);
 }
 
@@ -547,7 +547,6 @@ static void clean(struct task *t, int64_t now)
     struct clean *k = gt_new(struct clean);
     k->t = t;
     k->shim = task_detach_shim(t);
-    control_task_gone(t->node->control, t->id);
     t->cleaning = true;
     node_work(t->node, clean_work, clean_done, k);
 }
