@@ -223,7 +223,9 @@ void control_task_gone(struct control *c, const char *task_id)
         if (k->running) {
             send_json(k->fd, json_pack("{s:i}", "exitCode", 137), -1);
         } else if (k->waiting) {
-            send_error(k->fd, "the task ended");
+            /* It may have begun: as for one that certainly has. */
+            send_json(k->fd, json_pack("{s:s, s:i}", "error", "the task ended", "exitCode", 137),
+                      -1);
         }
         k->waiting = k->running = false;
     }
