@@ -217,9 +217,9 @@ def test_shim_killed(gantry, busybox):
     wait_for(lambda: gantry.run('ps | grep -v grep | grep -q "sleep 1000"')[0] == 1, 10)
 
 
-TRACES = ('ps | grep gantry | grep -vE "grep|\\[gantry"; grep -E "gantry|netns" /proc/self/mountinfo | '
-          'grep -v " /var/lib/gantry "; find /sys/fs/cgroup -name "gantry*"; ip link | '
-          'grep -E "gt-|gv"; nft list tables; ls -d /run/gantry /run/netns/* 2>/dev/null; true')
+TRACES = ('ps | grep gantry | grep -vE "grep|\\[gantry"; '
+          'grep -E "gantry|netns" /proc/self/mountinfo | grep -v " /var/lib/gantry "; '
+          'find /sys/fs/cgroup -name "gantry*"; ip link | grep -E "gt-|gv"; nft list tables; ls -d /run/gantry /run/netns/* 2>/dev/null; true')
 
 
 def nothing_is_left_after_down(gantry, busybox):

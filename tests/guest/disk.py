@@ -1,9 +1,10 @@
 """A disk with a volatile write cache, for an emulated machine whose power can be cut.
 
-An NBD server (github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md) on a unix socket. What is
-written is read back at once, but reaches the platter only with a flush. When the power goes, of what
-was not flushed any sectors may have reached the platter in any order, and the others not: so a
-write may be torn, and a later one may be there without an earlier one. That is what a disk may do.
+An NBD server (the protocol is doc/proto.md of github.com/NetworkBlockDevice/nbd) on a unix socket.
+What is written is read back at once, but reaches the platter only with a flush. When the power
+goes, of what was not flushed any sectors may have reached the platter in any order, and the others
+not: so a write may be torn, and a later one may be there without an earlier one. That is what a
+disk may do.
 """
 import os
 import random
