@@ -67,6 +67,10 @@ class Disk:
         os.close(self.platter)
         os.close(self.seen)
 
+    def state(self):
+        return (f'disk: {self.writes} writes, {self.flushes} flushes, {len(self.unflushed)} not '
+                f'flushed, power {"gone" if self.dead.is_set() else "on"}')
+
     # --- power
 
     def arm(self, where):

@@ -66,6 +66,13 @@ def live(guest, disk, account, layout, rng, last):
         load.end()
 
 
+def last_words(guest):
+    try:
+        return guest.read_log() if guest.process else ''
+    except (OSError, AssertionError) as e:
+        return f'gantry.log is not to be had: {e!r}'
+
+
 def test_power_loss(guest_image, disk, busybox_layout):
     print(f'power: GANTRY_SEED={SEED}')
     rng, account = random.Random(SEED), Account()
@@ -82,9 +89,8 @@ def test_power_loss(guest_image, disk, busybox_layout):
         try:
             live(guest, disk, account, busybox_layout, rng, last=cycle == CYCLES)
         except Exception as e:
-            log = guest.read_log() if guest.process else ''
-            raise AssertionError(f'cycle {cycle}, GANTRY_SEED={SEED}: {e}\n{guest.tail()}\n'
-                                 f'{log}') from e
+            raise AssertionError(f'cycle {cycle}, GANTRY_SEED={SEED}: {e}\n{disk.state()}\n'
+                                 f'{guest.tail()}\n{last_words(guest)}') from e
         finally:
             guest.remove()
     assert len(account.definitions) > CYCLES and account.manifests and account.lines
