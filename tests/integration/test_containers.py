@@ -360,6 +360,24 @@ def test_metadata_of_the_task_from_inside(gantry, busybox, mode):
     assert self_['Labels']['com.amazonaws.ecs.task-arn'] == arn
 
 
+@pytest.mark.parametrize('mode', ['bridge', 'awsvpc', 'host'])
+def test_metadata_goes_with_its_task(gantry, busybox, mode):
+    """Its address is another's soon, who would be answered in its place."""
+    d = register(gantry, 'gone', container(busybox, command=['sleep', '1000'], stopTimeout=1),
+                 container(busybox, name='b', command=['sleep', '1000'], stopTimeout=1),
+                 networkMode=mode)
+    more = {'networkConfiguration': {'awsvpcConfiguration': {'subnets': ['subnet-1']}}}
+    arn = run(gantry, d, **(more if mode == 'awsvpc' else {}))
+    wait_status(gantry, arn, 'RUNNING')
+
+    def files():
+        return [f for f in os.listdir(os.path.join(gantry.run_dir, 'link', 'tasks'))
+                if f.startswith(arn.split('/')[-1])]
+    assert files()
+    stop(gantry, arn)
+    assert files() == []
+
+
 @pytest.mark.parametrize('field', [
     {'dnsServers': ['192.0.2.7']}, {'dnsSearchDomains': ['a.test']}, {'hostname': 'named'},
     {'extraHosts': [{'hostname': 'other', 'ipAddress': '192.0.2.9'}]}], ids=lambda f: list(f)[0])

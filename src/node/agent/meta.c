@@ -173,3 +173,12 @@ void task_write_metadata(struct task *t)
         gt_warn("task %s: metadata: %s", t->id, err.msg);
     }
 }
+
+void task_remove_metadata(struct task *t)
+{
+    link_state_remove(t->node->o.run_dir, t->id, NULL);
+    for (size_t i = 0; t->network == NETWORK_BRIDGE && i < t->n_containers; i++) {
+        gt_auto_free char *id = gt_asprintf("%s.%zu", t->id, i);
+        link_state_remove(t->node->o.run_dir, id, NULL);
+    }
+}

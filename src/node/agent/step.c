@@ -7,7 +7,6 @@
 #include "node/agent/logs.h"
 #include "node/agent/session.h"
 #include "node/agent/task.h"
-#include "node/link/link_state.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -25,7 +24,7 @@ enum {
 void task_changed(struct task *t)
 {
     t->dirty = true;
-    if (t->phase != TASK_STOPPED && t->prepared) {
+    if (t->phase != TASK_STOPPED && t->prepared && !t->cleaning) {
         task_write_metadata(t);
     }
     session_report_soon(t->node->session);
@@ -495,8 +494,8 @@ static void clean_work(void *arg)
             log_stream_leave(gt_steal_ptr(t->containers[i].log));
         }
     }
+    task_remove_metadata(t);
     task_detach_network(t);
-    link_state_remove(t->node->o.run_dir, t->id, NULL);
     for (size_t i = 0; i < GT_ARRAY_LEN(folders); i++) {
         gt_auto_free char *dir = task_dir(t, folders[i]);
         struct gt_err err = GT_ERR_INIT;

@@ -171,6 +171,7 @@ const char *health_name(enum health_state s);
 
 /* --- meta.c: what gantry-link knows of it */
 void task_write_metadata(struct task *t);
+void task_remove_metadata(struct task *t); /* before its addresses can be another's */
 
 /* --- recover.c */
 int node_recover(struct node *n, struct gt_err *err);
