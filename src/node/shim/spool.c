@@ -141,6 +141,13 @@ static void discard(struct stream *st, struct spool *s, bool by_disk)
     }
 }
 
+void stream_discard(struct stream *st, struct spool *s)
+{
+    if (st->fd >= 0) {
+        discard(st, s, /* by_disk= */ true);
+    }
+}
+
 static enum stream_state finish(struct stream *st)
 {
     gt_closep(&st->fd);
@@ -154,13 +161,12 @@ static enum stream_state later(struct stream *st, int64_t at)
 }
 
 /* The spool takes no more. */
-static enum stream_state full(struct stream *st, struct spool *s, int64_t now_ms, bool disk,
-                              bool final)
+static enum stream_state full(struct stream *st, struct spool *s, int64_t now_ms, bool disk)
 {
     if (disk) {
         punch(s, /* all= */ true);
     }
-    if (s->nonblocking || final) {
+    if (s->nonblocking) {
         discard(st, s, disk);
         return STREAM_OPEN;
     }
@@ -172,7 +178,7 @@ static enum stream_state pump_terminal(struct stream *st, struct spool *s, int64
     char data[4096];
     say_dropped(s, /* final= */ false);
     if (room(s) < sizeof data || s->unsaid[st->number - 1]) {
-        return full(st, s, now_ms, /* disk= */ false, /* final= */ false);
+        return full(st, s, now_ms, /* disk= */ false);
     }
     ssize_t n = read(st->fd, data, sizeof data);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
@@ -240,10 +246,10 @@ static enum stream_state pump(struct stream *st, struct spool *s, int64_t now_ms
         sum += n > 0 ? n : 0;
     } while (n > 0 && (final || n == SHIM_FRAME_MAX) && sum < (16 << 20));
     if (n == -EDQUOT) {
-        return full(st, s, now_ms, /* disk= */ false, final);
+        return full(st, s, now_ms, /* disk= */ false);
     }
     if (n < 0 && n != -EAGAIN && n != -EINTR) {
-        return full(st, s, now_ms, /* disk= */ true, final);
+        return full(st, s, now_ms, /* disk= */ true);
     }
     if (n == 0 && sum == 0 && !final && at_end(st)) {
         return finish(st);

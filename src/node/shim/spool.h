@@ -49,7 +49,10 @@ void spool_end(struct spool *s);
 
 /* Moves what is there. OPEN: call again when readable; PAUSED: when something was acknowledged;
  * LATER: at stream->retry_ms (now_ms' clock); CLOSED: that was the end. `final` takes what is
- * there, whatever the cap says unless bytes may be dropped, without waiting for more. */
+ * there, whatever the cap says unless bytes may be dropped, without waiting for more; LATER then
+ * means that the disk is full. */
 enum stream_state stream_pump(struct stream *st, struct spool *s, int64_t now_ms, bool final);
+/* Gives up what is still in the pipe. */
+void stream_discard(struct stream *st, struct spool *s);
 
 #endif

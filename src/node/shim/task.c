@@ -16,6 +16,7 @@ enum {
     PIPE_BYTES = 1 << 20,    /* what a container writes before it waits for us */
     GRACE_MS = 2000,         /* for processes left behind in a namespace not the container's own */
     DROPPED_EVERY_MS = 1000, /* events at first; doubles while nothing is acknowledged */
+    REST_MS = 10000, /* how long the last output waits for a full disk, when none may be dropped */
     DROPPED_SELDOM_MS = 3600 * 1000,
     REMOVE_EVERY_MS = 50,
     RELEASE_MS = 10000, /* after the last start, children parked for more are let go */
@@ -472,8 +473,9 @@ void task_oom(struct shim_server *s, unsigned index)
 
 static void finish(struct shim_server *s, struct container *c)
 {
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < 2 && c->spool.fd >= 0; i++) {
         pump(s, c, i, true);
+        stream_discard(&c->streams[i], &c->spool);
     }
     close_streams(s, c);
     spool_end(&c->spool);
@@ -504,6 +506,17 @@ static void finish(struct shim_server *s, struct container *c)
     release_cgroup(s, c);
 }
 
+/* What is in the pipes at the end. False: the disk is full, and bytes must not be dropped. */
+static bool take_rest(struct shim_server *s, struct container *c)
+{
+    bool all = true;
+    for (unsigned i = 0; i < 2; i++) {
+        pump(s, c, i, true);
+        all &= c->streams[i].fd < 0 || c->spool.nonblocking || c->streams[i].retry_ms == 0;
+    }
+    return all;
+}
+
 static bool is_empty(struct container *c)
 {
     bool populated = false;
@@ -528,6 +541,11 @@ void task_exited(struct shim_server *s, struct container *c, int status)
         cgroup_kill(c->cg, NULL);
         c->state = SLOT_ENDING;
         c->deadline_ms = gt_clock_mono_ms() + GRACE_MS;
+        return;
+    }
+    if (!take_rest(s, c)) {
+        c->state = SLOT_ENDING;
+        c->deadline_ms = gt_clock_mono_ms();
         return;
     }
     finish(s, c);
@@ -600,7 +618,9 @@ static int64_t tick_container(struct shim_server *s, struct container *c, int64_
         }
     }
     if (c->state == SLOT_ENDING) {
-        if (is_empty(c) || now >= c->deadline_ms) {
+        bool over = is_empty(c) || now >= c->deadline_ms;
+        bool waited = s->shutting_down || now >= c->deadline_ms + REST_MS;
+        if (over && (waited || take_rest(s, c))) {
             finish(s, c);
         } else {
             sooner(&next, now + 5);
