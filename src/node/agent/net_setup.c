@@ -12,21 +12,6 @@
 
 enum { REFILL_AFTER_MS = 30 };
 
-static void step_recovered(struct node *n)
-{
-    size_t count = 0;
-    struct task **all = gt_new_array(struct task *, n->tasks.count);
-    struct gt_table_iter it = {0};
-    for (struct gt_table_entry *e; (e = gt_table_next(&n->tasks, &it));) {
-        all[count++] = e->value;
-    }
-    for (size_t i = 0; i < count; i++) {
-        task_step(all[i]);
-    }
-    free(all);
-    session_report_soon(n->session);
-}
-
 int node_net_open(struct node *n, struct gt_err *err)
 {
     struct net_options o = {.name = n->o.name,
@@ -42,7 +27,8 @@ int node_net_open(struct node *n, struct gt_err *err)
     n->ready = true;
     node_link_check(n);
     node_pool_refill(n);
-    step_recovered(n);
+    task_step_all(n);
+    session_report_soon(n->session);
     return 0;
 }
 

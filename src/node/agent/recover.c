@@ -113,7 +113,6 @@ int task_adopt(struct task *t, struct gt_err *err)
     take_network(t);
     for (size_t i = 0; i < t->n_containers; i++) {
         struct container *c = &t->containers[i];
-        bool essential = !c->def->has_essential || c->def->essential;
         take_image(c);
         struct gt_err why = GT_ERR_INIT;
         if (c->state != CONTAINER_NONE && log_stream_open(t->node->logs, c, &c->log, &why) < 0) {
@@ -128,7 +127,7 @@ int task_adopt(struct task *t, struct gt_err *err)
             if (c->start_failed) {
                 task_fail(t, "TaskFailedToStart",
                           "CannotStartContainerError: the agent was restarted meanwhile");
-            } else if (essential) {
+            } else if (container_essential(c)) {
                 task_fail(t, "EssentialContainerExited", "Essential container in task exited");
             }
         }

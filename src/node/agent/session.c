@@ -220,21 +220,6 @@ static void accept_task(struct node *n, const struct agent_task *in)
     task_step(t);
 }
 
-/* Steps may remove tasks from the table: collect first. */
-static void step_all(struct node *n)
-{
-    size_t count = 0;
-    struct task **all = gt_new_array(struct task *, n->tasks.count);
-    struct gt_table_iter it = {0};
-    for (struct gt_table_entry *e; (e = gt_table_next(&n->tasks, &it));) {
-        all[count++] = e->value;
-    }
-    for (size_t i = 0; i < count; i++) {
-        task_step(all[i]);
-    }
-    free(all);
-}
-
 static void on_polled(struct node *n, void *arg)
 {
     struct polled *p = arg;
@@ -252,7 +237,7 @@ static void on_polled(struct node *n, void *arg)
             }
         }
         if (p->out.full || p->out.gone.n) {
-            step_all(n);
+            task_step_all(n);
         }
     }
     gt_arena_fini(&p->arena);

@@ -3,7 +3,6 @@
 #include "lib/base/file.h"
 #include "lib/base/log.h"
 #include "lib/wire/utf8.h"
-#include "node/agent/control.h"
 #include "node/agent/logs.h"
 #include "node/agent/session.h"
 #include "node/agent/task.h"
@@ -15,7 +14,6 @@
 
 enum {
     STOP_TIMEOUT_S = 30,
-    DRAIN_MS = 5000,
     /* A shim that has not started or killed a container by then is stuck itself. */
     CREATE_LIMIT_MS = 120000,
     KILL_LIMIT_MS = 10000,
@@ -56,219 +54,6 @@ void task_desired(struct task *t, const struct agent_task *in)
     task_step(t);
 }
 
-static struct container *by_runtime_id(struct task *t, const char *id)
-{
-    for (size_t i = 0; i < t->n_containers; i++) {
-        if (gt_streq(t->containers[i].runtime_id, id)) {
-            return &t->containers[i];
-        }
-    }
-    return NULL;
-}
-
-static bool essential(const struct container *c)
-{
-    return !c->def->has_essential || c->def->essential;
-}
-
-/* --- what the shim says */
-
-static void on_started(struct container *c, const struct shim_created *created)
-{
-    c->request = 0;
-    c->state = CONTAINER_RUNNING;
-    c->pid = created->pid;
-    c->started_ms = created->started_ms ? created->started_ms : gt_clock_real_ms();
-    snprintf(c->cgroup, sizeof c->cgroup, "%s", created->cgroup);
-    health_start(c);
-}
-
-static const char *start_error_name(const struct gt_err *err)
-{
-    return err->sys_errno == ENOSPC || err->sys_errno == ENOMEM ? "CannotCreateContainerError"
-                                                                : "CannotStartContainerError";
-}
-
-static void on_not_started(struct container *c, const struct gt_err *err)
-{
-    c->request = 0;
-    c->state = CONTAINER_STOPPED;
-    c->start_failed = true;
-    c->stopped_ms = gt_clock_real_ms();
-    snprintf(c->reason, sizeof c->reason, "%s: %s", start_error_name(err), err->msg);
-    wire_utf8_clean(c->reason);
-    if (essential(c)) {
-        task_fail(c->task, "TaskFailedToStart", "%s", c->reason);
-    } else { /* the others go on, but for those that depend on it: order_start() */
-        gt_info("task %s: %s: %s", c->task->id, c->name, c->reason);
-    }
-}
-
-static void on_exited(struct container *c, const struct shim_event *e)
-{
-    c->state = CONTAINER_STOPPED;
-    c->has_exit = true;
-    c->exit_code = e->exit_code;
-    c->oom = e->oom;
-    c->stopped_ms = e->time_ms;
-    c->started_ms = c->started_ms ? c->started_ms : e->time_ms; /* ahead of CREATE's reply */
-    c->pid = 0;
-    if (c->oom) {
-        snprintf(c->reason, sizeof c->reason,
-                 "OutOfMemoryError: Container killed due to memory usage");
-    }
-    log_stream_poke(c->log, e->offset);
-    if (essential(c) && !c->task->desired_stop) {
-        task_fail(c->task, "EssentialContainerExited", "Essential container in task exited");
-    }
-}
-
-static void on_event(struct task *t, const struct shim_event *e)
-{
-    struct container *c = by_runtime_id(t, e->container);
-    if (!c) {
-        return;
-    }
-    switch ((enum shim_event_type)e->type) {
-    case SHIM_EVENT_STARTED:
-        c->pid = e->pid;
-        c->started_ms = c->started_ms ? c->started_ms : e->time_ms;
-        break;
-    case SHIM_EVENT_EXITED:
-        if (c->state != CONTAINER_STOPPED) {
-            on_exited(c, e);
-            task_changed(t);
-        }
-        break;
-    case SHIM_EVENT_EXEC_EXITED:
-        health_exec_exited(c, e->exec, e->exit_code);
-        control_exec_exited(t->node->control, t->id, e->exec, e->exit_code);
-        break;
-    case SHIM_EVENT_DROPPED:
-        gt_warn("task %s: %s wrote faster than its logs could be shipped: %llu bytes dropped",
-                t->id, c->name, (unsigned long long)(e->offset - c->dropped));
-        c->dropped = e->offset;
-        break;
-    case SHIM_EVENT_WARNING:
-        gt_warn("task %s: %s: %s", t->id, c->name, e->text);
-        break;
-    case SHIM_EVENT_OOM:
-        c->oom = true;
-        break;
-    case SHIM_EVENT_NONE:
-    default:
-        break;
-    }
-}
-
-static void on_reply(struct task *t, struct shim_reply *r)
-{
-    if (control_exec_reply(t->node->control, t->id, r)) {
-        return;
-    }
-    for (size_t i = 0; i < t->n_containers; i++) {
-        struct container *c = &t->containers[i];
-        if (c->health.request == (int64_t)r->id && r->err.sys_errno) {
-            health_exec_refused(c, &r->err);
-            break;
-        }
-        if (c->state != CONTAINER_CREATING || c->request != (int64_t)r->id) {
-            continue;
-        }
-        if (r->err.kind != GT_ERR_NONE || r->err.sys_errno) {
-            on_not_started(c, &r->err);
-        } else {
-            on_started(c, &r->created);
-        }
-        task_changed(t);
-        break;
-    }
-    gt_closep(&r->fd);
-}
-
-/* It is dead, or as good as dead: then it dies when its cgroup goes. */
-static void shim_lost(struct task *t, const char *how)
-{
-    t->shim_dead = true;
-    shim_close(task_detach_shim(t));
-    int64_t now = gt_clock_real_ms();
-    bool ran = false;
-    for (size_t i = 0; i < t->n_containers; i++) {
-        struct container *c = &t->containers[i];
-        log_stream_over(c->log);
-        if (c->state == CONTAINER_RUNNING || c->state == CONTAINER_CREATING) {
-            ran = true;
-            c->state = CONTAINER_STOPPED;
-            c->stopped_ms = now;
-            c->has_exit = true;
-            c->exit_code = 137;
-            snprintf(c->reason, sizeof c->reason, "The process that ran the container was killed");
-        }
-    }
-    if (ran || !t->started_ms) {
-        task_fail(t, t->started_ms ? "EssentialContainerExited" : "TaskFailedToStart",
-                  "The process that ran the task's containers (gantry-shim) %s", how);
-    }
-    task_changed(t);
-}
-
-void task_drain_shim(struct task *t)
-{
-    struct gt_err err = GT_ERR_INIT;
-    struct shim_reply r;
-    while (t->shim) {
-        int got = shim_recv(t->shim, &r, &err);
-        if (got == 0) {
-            break;
-        }
-        if (got < 0) {
-            shim_lost(t, "was killed");
-            break;
-        }
-        if (r.type == SHIM_EVENT) {
-            on_event(t, &r.event);
-        } else {
-            on_reply(t, &r);
-        }
-    }
-}
-
-static void on_readable(uv_poll_t *p, int status, int events)
-{
-    struct task *t = p->data;
-    task_drain_shim(t);
-    task_step(t);
-}
-
-static void on_timer(uv_timer_t *timer)
-{
-    task_step(timer->data);
-}
-
-void task_attach_shim(struct task *t)
-{
-    t->poll = gt_new(uv_poll_t);
-    t->poll->data = t;
-    uv_poll_init(&t->node->loop, t->poll, shim_fd(t->shim));
-    uv_poll_start(t->poll, UV_READABLE, on_readable);
-}
-
-static void free_handle(uv_handle_t *h)
-{
-    free(h);
-}
-
-/* Closing the handle makes libuv forget the descriptor by its number, so it must be closed before
- * the descriptor is: later the number is another task's. */
-struct shim *task_detach_shim(struct task *t)
-{
-    if (t->poll) {
-        uv_close((uv_handle_t *)gt_steal_ptr(t->poll), free_handle);
-    }
-    control_task_gone(t->node->control, t->id);
-    return gt_steal_ptr(t->shim);
-}
-
 /* --- starting */
 
 static int take_shim(struct task *t)
@@ -303,7 +88,7 @@ static void create(struct container *c)
     gt_arena_fini(&a);
     c->created_ms = gt_clock_real_ms();
     if (id < 0) {
-        on_not_started(c, &err);
+        container_not_started(c, &err);
         task_changed(t);
         return;
     }
@@ -373,7 +158,7 @@ static void check_running(struct task *t)
     for (size_t i = 0; i < t->n_containers; i++) {
         const struct container *c = &t->containers[i];
         if (c->state == CONTAINER_NONE || c->state == CONTAINER_CREATING ||
-            (c->start_failed && essential(c))) {
+            (c->start_failed && container_essential(c))) {
             return;
         }
         latest = GT_MAX(latest, c->started_ms);
@@ -405,7 +190,7 @@ static int64_t execution_stopped(const struct task *t)
     int64_t at = 0;
     for (size_t i = 0; i < t->n_containers; i++) {
         const struct container *c = &t->containers[i];
-        if (essential(c) && !c->start_failed && (!at || c->stopped_ms < at)) {
+        if (container_essential(c) && !c->start_failed && (!at || c->stopped_ms < at)) {
             at = c->stopped_ms;
         }
     }
@@ -450,104 +235,9 @@ static void check_shim(struct task *t, int64_t now)
     for (size_t i = 0; t->shim && i < t->n_containers; i++) {
         if (now >= give_up_at(&t->containers[i])) {
             gt_warn("task %s: gantry-shim does not answer", t->id);
-            shim_lost(t, "did not answer");
+            task_shim_lost(t, "did not answer");
         }
     }
-}
-
-/* --- giving everything back */
-
-struct clean {
-    struct task *t;
-    struct shim *shim;
-    struct gt_err err;
-    int r;
-};
-
-static void clean_work(void *arg)
-{
-    struct clean *k = arg;
-    struct task *t = k->t;
-    static const char *const folders[] = {"rootfs", "volumes", "spool"};
-    gt_auto_free char *spool = task_dir(t, "spool");
-    if (k->shim) {
-        shim_shutdown(k->shim, NULL);
-        shim_close(k->shim);
-    }
-    for (size_t i = 0; i < t->n_containers; i++) {
-        const struct container *c = &t->containers[i];
-        if (c->has_exit && c->exit_code != 0 && !t->last_log[0]) {
-            gt_auto_free char *path = gt_asprintf("%s/%s.log", spool, c->runtime_id);
-            log_spool_tail(path, c->spool_from, t->last_log, sizeof t->last_log);
-        }
-    }
-    /* Processes of the cgroup may take a moment to die. */
-    for (int tries = 0; tries < 200; tries++) {
-        k->r = shim_cleanup(t->node->o.run_dir, t->id, &k->err);
-        if (k->r != -EBUSY) {
-            break;
-        }
-        uv_sleep(tries < 20 ? 1 : 10);
-    }
-    for (size_t i = 0; i < t->n_containers; i++) {
-        if (t->containers[i].log) {
-            log_stream_leave(gt_steal_ptr(t->containers[i].log));
-        }
-    }
-    task_remove_metadata(t);
-    task_detach_network(t);
-    for (size_t i = 0; i < GT_ARRAY_LEN(folders); i++) {
-        gt_auto_free char *dir = task_dir(t, folders[i]);
-        struct gt_err err = GT_ERR_INIT;
-        if (gt_remove_tree(AT_FDCWD, dir, &err) < 0) {
-            gt_warn("task %s: %s", t->id, err.msg);
-        }
-    }
-}
-
-static void clean_done(struct node *n, void *arg)
-{
-    struct clean *k = arg;
-    struct task *t = k->t;
-    if (k->r < 0 && k->r != -ENOENT) {
-        gt_warn("task %s: %s", t->id, k->err.msg);
-    }
-    free(k);
-    t->cleaning = false;
-    t->phase = TASK_STOPPED;
-    gt_info("task %s stopped", t->id);
-    task_changed(t);
-    task_step(t);
-}
-
-static void clean(struct task *t, int64_t now)
-{
-    if (t->cleaning) {
-        return;
-    }
-    bool drained = true;
-    for (size_t i = 0; i < t->n_containers; i++) {
-        const struct container *c = &t->containers[i];
-        drained &= c->start_failed || log_stream_drained(c->log); /* it has said nothing */
-    }
-    if (!drained && now < t->cleaning_ms + DRAIN_MS) {
-        return;
-    }
-    for (size_t i = 0; i < t->n_containers; i++) {
-        struct container *c = &t->containers[i];
-        if (c->log && c->has_exit && c->exit_code != 0 && !t->last_log[0]) {
-            log_stream_tail(c->log, t->last_log, sizeof t->last_log);
-        }
-        if (log_stream_drained(c->log)) {
-            log_stream_drop(gt_steal_ptr(c->log));
-        }
-        image_unref(gt_steal_ptr(t->containers[i].image));
-    }
-    struct clean *k = gt_new(struct clean);
-    k->t = t;
-    k->shim = task_detach_shim(t);
-    t->cleaning = true;
-    node_work(t->node, clean_work, clean_done, k);
 }
 
 /* --- the whole */
@@ -573,9 +263,14 @@ int64_t task_deadline(const struct task *t)
         }
     }
     if (t->phase == TASK_CLEANING && !t->cleaning) {
-        at = GT_MIN(at, t->cleaning_ms + DRAIN_MS);
+        at = GT_MIN(at, t->cleaning_ms + TASK_DRAIN_MS);
     }
     return at;
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    task_step(timer->data);
 }
 
 static void set_timer(struct task *t)
@@ -634,11 +329,25 @@ void task_step(struct task *t)
         stop_containers(t, now);
     }
     if (t->phase == TASK_CLEANING) {
-        clean(t, now);
+        task_clean(t, now);
     }
     if (t->phase == TASK_STOPPED && t->forgotten) {
         task_forget(t);
         return;
     }
     set_timer(t);
+}
+
+void task_step_all(struct node *n)
+{
+    size_t count = 0;
+    struct task **all = gt_new_array(struct task *, n->tasks.count); /* steps remove tasks */
+    struct gt_table_iter it = {0};
+    for (struct gt_table_entry *e; (e = gt_table_next(&n->tasks, &it));) {
+        all[count++] = e->value;
+    }
+    for (size_t i = 0; i < count; i++) {
+        task_step(all[i]);
+    }
+    free(all);
 }

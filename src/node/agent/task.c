@@ -401,8 +401,7 @@ static enum health_state task_health(const struct task *t)
     enum health_state all = HEALTH_NONE;
     for (size_t i = 0; i < t->n_containers; i++) {
         const struct container *c = &t->containers[i];
-        bool essential = !c->def->has_essential || c->def->essential;
-        if (!essential || c->health.state == HEALTH_NONE) {
+        if (!container_essential(c) || c->health.state == HEALTH_NONE) {
             continue;
         }
         if (c->health.state == HEALTH_UNHEALTHY) {

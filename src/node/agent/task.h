@@ -104,6 +104,11 @@ struct task {
     char last_log[4097];
 };
 
+static inline bool container_essential(const struct container *c)
+{
+    return !c->def->has_essential || c->def->essential;
+}
+
 /* --- task.c */
 /* From the server's words, which are copied. -EINVAL when they make no sense. */
 int task_new(struct node *n, const struct agent_task *in, struct task **ret, struct gt_err *err);
@@ -119,17 +124,27 @@ const char *task_last_status(const struct task *t);
 char *task_dir(const struct task *t, const char *what); /* <state>/agent/<what>/<id>; free it */
 
 /* --- step.c */
-void task_step(struct task *t);    /* may free t when nobody needs it any more */
+void task_step(struct task *t); /* may free t when nobody needs it any more */
+void task_step_all(struct node *n);
 void task_changed(struct task *t); /* marks it for a report, writes the metadata */
 /* The task is to end because of something on the node. The first reason stays. */
 void task_fail(struct task *t, const char *stop_code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void task_desired(struct task *t, const struct agent_task *in);
+/* The earliest time at which something is due; INT64_MAX: nothing. */
+int64_t task_deadline(const struct task *t);
+
+/* --- shim.c */
 void task_attach_shim(struct task *t);         /* watches t->shim */
 struct shim *task_detach_shim(struct task *t); /* ends that; NULL, or it is the caller's */
 void task_drain_shim(struct task *t);          /* handles what its shim has said */
-/* The earliest time at which something is due; INT64_MAX: nothing. */
-int64_t task_deadline(const struct task *t);
+/* The shim is dead, or as good as dead: then it dies when its cgroup goes. */
+void task_shim_lost(struct task *t, const char *how);
+void container_not_started(struct container *c, const struct gt_err *err);
+
+/* --- clean.c: gives everything back, then the task is STOPPED. Waits for logs to be shipped. */
+enum { TASK_DRAIN_MS = 5000 };
+void task_clean(struct task *t, int64_t now);
 
 /* --- order.c: pure */
 enum order_verdict { ORDER_WAIT, ORDER_GO, ORDER_NEVER };
