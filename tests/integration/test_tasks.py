@@ -5,35 +5,14 @@ import time
 
 import pytest
 
+import tasks
 from conftest import wait_for
+from tasks import container, describe, run, wait_status
 
 
 def register(gantry, busybox, family, **more):
-    container = {'name': 'main', 'image': busybox, 'memory': 64}
     task = {k: more.pop(k) for k in ('networkMode', 'volumes') if k in more}
-    container.update(more)
-    r = gantry.client('ecs').register_task_definition(
-        family=family, containerDefinitions=[container], **task)
-    return r['taskDefinition']['taskDefinitionArn']
-
-
-def run(gantry, definition, **more):
-    r = gantry.client('ecs').run_task(taskDefinition=definition, **more)
-    assert not r['failures'], r['failures']
-    return r['tasks'][0]['taskArn']
-
-
-def describe(gantry, arn):
-    return gantry.client('ecs').describe_tasks(tasks=[arn])['tasks'][0]
-
-
-def wait_status(gantry, arn, status, seconds=30):
-    def reached():
-        t = describe(gantry, arn)
-        if status != 'STOPPED' and t['lastStatus'] == 'STOPPED':
-            raise AssertionError(f'{t["stoppedReason"]}: {t["containers"]}\n' + gantry.read_log())
-        return t if t['lastStatus'] == status else None
-    return wait_for(reached, seconds)
+    return tasks.register(gantry, family, container(busybox, **more), **task)
 
 
 def run_to_end(gantry, busybox, family, command, **more):
@@ -267,8 +246,8 @@ def test_tasks_that_come_while_others_go(gantry, busybox):
         time.sleep(0.03)
 
     def over():
-        tasks = ecs.describe_tasks(tasks=arns)['tasks']
-        return all(t['lastStatus'] == 'STOPPED' for t in tasks) and tasks
+        found = ecs.describe_tasks(tasks=arns)['tasks']
+        return all(t['lastStatus'] == 'STOPPED' for t in found) and found
 
-    tasks = wait_for(over, 30)
-    assert [t['containers'][0].get('exitCode') for t in tasks] == [0] * len(arns)
+    found = wait_for(over, 30)
+    assert [t['containers'][0].get('exitCode') for t in found] == [0] * len(arns)
