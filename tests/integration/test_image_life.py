@@ -77,7 +77,8 @@ def test_images_are_removed_when_asked_for(gantry, busybox, registry):
     registry.add_image('one', [registry.add_layer(item('f', 'one'))])
     one = copy_to_gantry(gantry, registry, 'one')
     run_to_end(gantry, one, 'one', ['/none'])
-    arn = run(gantry, register(gantry, 'holds', container(busybox, command=['sleep', '1000'])))
+    arn = run(gantry, register(gantry, 'holds', container(busybox, command=['sleep', '1000'],
+                                                         stopTimeout=2)))
     wait_status(gantry, arn, 'RUNNING')
     assert {one, busybox} <= set(images(gantry))
     before = layers(gantry)
