@@ -1,4 +1,5 @@
 /* gantry-link: DNS for containers, task metadata and credentials. See node/link/link.h. */
+#include "lib/base/descriptors.h"
 #include "lib/base/log.h"
 #include "node/link/link.h"
 
@@ -67,6 +68,7 @@ int main(int argc, char **argv)
         return 2;
     }
     gt_log_init("link");
+    gt_descriptors_raise(); /* connections and queries of every container */
     struct gt_err err = GT_ERR_INIT;
     int r = link_serve(&o, &err);
     if (r < 0) {

@@ -1,22 +1,12 @@
 /* gantry-server: the control plane. */
 #include "cmd/options.h"
 #include "control/server/server.h"
+#include "lib/base/descriptors.h"
 #include "lib/base/log.h"
 
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/resource.h>
-
-/* A connection takes a descriptor, and the usual limit is there for programs that use select(). */
-static void raise_descriptors(void)
-{
-    struct rlimit l;
-    if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
-        l.rlim_cur = l.rlim_max < 65536 ? l.rlim_max : 65536;
-        (void)setrlimit(RLIMIT_NOFILE, &l);
-    }
-}
 
 int main(int argc, char **argv)
 {
@@ -39,7 +29,7 @@ int main(int argc, char **argv)
         return r < 0 ? 0 : r;
     }
     gt_log_init("server");
-    raise_descriptors();
+    gt_descriptors_raise(); /* a connection takes one */
     /* Buffers of requests go back to the system when they are freed: idle memory stays small. */
     mallopt(M_ARENA_MAX, 2);
     mallopt(M_MMAP_THRESHOLD, 128 * 1024);

@@ -1,6 +1,7 @@
 """A private Gantry for each test session, on a free port, with roots of its own."""
 import json
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -36,7 +37,8 @@ def wait_for(what, seconds=20, step=0.05):
 
 
 class Gantry:
-    def __init__(self, keep=False):
+    def __init__(self, descriptors=None):
+        self.descriptors = descriptors  # (soft, hard) limit
         self.name = 'gt' + uuid.uuid4().hex[:8]
         self.dir = tempfile.mkdtemp(prefix='gantry-test-', dir='/var/tmp')
         self.state = os.path.join(self.dir, 'state')
@@ -51,12 +53,16 @@ class Gantry:
         self.up = subprocess.Popen(
             [os.path.join(BIN, 'gantry'), 'up', '--state', self.state, '--run', self.run_dir,
              '--name', self.name, '--port', str(self.port)],
-            stdout=self.log, stderr=self.log)
+            stdout=self.log, stderr=self.log, preexec_fn=self._limit)
         try:
             wait_for(self._ready, 40)
         except AssertionError:
             raise AssertionError('Gantry did not come up:\n' + self.read_log())
         return self
+
+    def _limit(self):
+        if self.descriptors:
+            resource.setrlimit(resource.RLIMIT_NOFILE, self.descriptors)
 
     def _ready(self):
         if self.up.poll() is not None:

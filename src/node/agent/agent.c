@@ -1,5 +1,6 @@
 #include "node/agent/agent.h"
 
+#include "lib/base/descriptors.h"
 #include "lib/base/file.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
@@ -16,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int open_parts(struct node *n, struct gt_err *err)
+static int open_parts(struct node *n, uint64_t descriptors, struct gt_err *err)
 {
     gt_auto_free char *agent_dir = gt_asprintf("%s/agent", n->o.state_dir);
     gt_auto_free char *images = gt_asprintf("%s/agent/images", n->o.state_dir);
@@ -32,8 +33,10 @@ static int open_parts(struct node *n, struct gt_err *err)
     if (r < 0) {
         return r;
     }
-    n->shim_opts = (struct shim_opts){
-        .run_dir = n->o.run_dir, .cgroup_root = gt_asprintf("/%s", n->o.name), .parked = 1};
+    n->shim_opts = (struct shim_opts){.run_dir = n->o.run_dir,
+                                      .cgroup_root = gt_asprintf("/%s", n->o.name),
+                                      .parked = 1,
+                                      .descriptors = descriptors};
     return shim_pool_new(&n->shim_opts, 2, &n->pool, err);
 }
 
@@ -114,6 +117,8 @@ int agent_run(const struct agent_options *options, struct gt_err *err)
     n->o.region = options->region ? options->region : "us-east-1";
     n->process_cap = process_cap();
     gt_table_init(&n->tasks);
+    /* A task takes two or three; containers get what this process was started with. */
+    uint64_t descriptors = gt_descriptors_raise();
     signal(SIGPIPE, SIG_IGN);
     setenv("UV_THREADPOOL_SIZE", "8", 1);
     int r = node_loop_init(n, err);
@@ -122,7 +127,7 @@ int agent_run(const struct agent_options *options, struct gt_err *err)
         node_keys_init(n);
     }
     if (r == 0) {
-        r = open_parts(n, err);
+        r = open_parts(n, descriptors, err);
     }
     if (r == 0) {
         n->logs = log_shipper_new(n);

@@ -3,14 +3,16 @@
  * only when told, or when killed; its containers end with it. It has one thread, no library but
  * libc, and after set-up takes no memory that it does not give back at once.
  *
- * usage: gantry-shim CGROUP PARKED
+ * usage: gantry-shim CGROUP PARKED DESCRIPTORS
  *
  * Descriptor 3 is the listening socket, 4 the folder of its own (both made by shim_client.c).
  * CGROUP is the path of a cgroup for it alone: "shim" below it is where it lives, "task" where its
- * containers do, so that the task's limits are not its own.
+ * containers do, so that the task's limits are not its own. DESCRIPTORS is the soft limit of open
+ * files, for it and its containers; 0: as inherited.
  */
 #include "node/shim/shim_priv.h"
 
+#include "lib/base/descriptors.h"
 #include "lib/base/file.h"
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
@@ -192,6 +194,10 @@ static int set_up(struct shim_server *s, char **argv, struct gt_err *err)
     umask(077);
     prctl(PR_SET_NAME, "gantry-shim");
     prctl(PR_SET_DUMPABLE, 0);
+    uint64_t descriptors = strtoull(argv[3], NULL, 10);
+    if (descriptors) {
+        gt_descriptors_set(descriptors);
+    }
     gt_file_poke(AT_FDCWD, "/proc/self/oom_score_adj", "-900", NULL); /* where it is allowed */
     if (fchdir(FD_FOLDER) < 0) {
         return gt_err_errno(err, errno, "enter the shim's folder");
@@ -220,8 +226,8 @@ int main(int argc, char **argv)
 {
     struct gt_err err = GT_ERR_INIT;
     gt_log_init("shim");
-    if (argc != 3) {
-        gt_error("usage: gantry-shim CGROUP PARKED (started by the agent)");
+    if (argc != 4) {
+        gt_error("usage: gantry-shim CGROUP PARKED DESCRIPTORS (started by the agent)");
         return 2;
     }
     /* Not a child of who started it, and of a session of its own: it is nobody's to reap or to hang

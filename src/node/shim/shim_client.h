@@ -29,6 +29,7 @@ struct shim_opts {
     const char *cgroup_root; /* such as "/gantry": one for each instance on a machine */
     const char *shim_path;   /* NULL: gantry-shim beside /proc/self/exe */
     unsigned parked;         /* children made ready ahead in each shim, 0..8 */
+    uint64_t descriptors;    /* soft limit of shim and containers; 0: this process's own */
 };
 
 /* --- the pool. Not for two threads at once. */

@@ -115,20 +115,22 @@ static bool passed_on(const char *var)
 
 /* The intermediate process that this makes exits at once; the shim is its child. */
 static int spawn(int exe, int listen_fd, int folder, const char *cgroup, unsigned parked,
-                 struct gt_err *err)
+                 uint64_t descriptors, struct gt_err *err)
 {
-    char exe_path[32], parked_text[16];
+    char exe_path[32], parked_text[16], descriptors_text[24];
     char *env[8];
     size_t n_env = 0;
     snprintf(exe_path, sizeof exe_path, "/proc/self/fd/%d", exe);
     snprintf(parked_text, sizeof parked_text, "%u", parked);
+    snprintf(descriptors_text, sizeof descriptors_text, "%llu", (unsigned long long)descriptors);
     for (char **e = environ; *e && n_env < GT_ARRAY_LEN(env) - 1; e++) {
         if (passed_on(*e)) {
             env[n_env++] = *e;
         }
     }
     env[n_env] = NULL;
-    char *argv[] = {(char *)"gantry-shim", (char *)(uintptr_t)cgroup, parked_text, NULL};
+    char *argv[] = {(char *)"gantry-shim", (char *)(uintptr_t)cgroup, parked_text, descriptors_text,
+                    NULL};
     gt_auto_close int log = openat(folder, "log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     /* Out of the way of the numbers that they are to have. */
     gt_auto_close int high_listen = fcntl(listen_fd, F_DUPFD_CLOEXEC, 10);
@@ -185,7 +187,8 @@ static int make_shim(const struct shim_opts *opts, const char *path, unsigned pa
         return gt_err_errno(err, errno, "open folder '%s'", path);
     }
     gt_auto_close int listen_fd = listen_in(folder, err);
-    int r = listen_fd < 0 ? listen_fd : spawn(exe, listen_fd, folder, cgroup, parked, err);
+    int r = listen_fd < 0 ? listen_fd
+                          : spawn(exe, listen_fd, folder, cgroup, parked, opts->descriptors, err);
     if (r < 0) {
         gt_remove_tree(AT_FDCWD, path, NULL);
     }

@@ -4,6 +4,7 @@
 #include "lib/base/base64.h"
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
+#include "lib/base/descriptors.h"
 #include "lib/base/err.h"
 #include "lib/base/fail.h"
 #include "lib/base/file.h"
@@ -32,6 +33,25 @@ GT_TEST(err_says_what_and_why)
     assert_int_equal(gt_err_set(&err, GT_ERR_INVALID, "again: %s", err.msg), -EINVAL);
     assert_string_equal(err.msg, "again: no");
     assert_int_equal(gt_err_set(NULL, GT_ERR_LIMIT, "x"), -EDQUOT);
+}
+
+GT_TEST(descriptors_are_raised_and_given_back)
+{
+    struct rlimit before, now;
+    getrlimit(RLIMIT_NOFILE, &before);
+    setrlimit(RLIMIT_NOFILE, &(struct rlimit){100, before.rlim_max});
+    assert_int_equal(gt_descriptors_raise(), 100);
+    getrlimit(RLIMIT_NOFILE, &now);
+    assert_int_equal(now.rlim_cur, GT_MIN(before.rlim_max, (rlim_t)GT_DESCRIPTORS_MAX));
+    assert_int_equal(now.rlim_max, before.rlim_max);
+    gt_descriptors_set(100);
+    getrlimit(RLIMIT_NOFILE, &now);
+    assert_int_equal(now.rlim_cur, 100);
+    gt_descriptors_set(UINT64_MAX); /* more than there may be */
+    assert_int_equal(gt_descriptors_raise(), before.rlim_max);
+    getrlimit(RLIMIT_NOFILE, &now);
+    assert_int_equal(now.rlim_cur, before.rlim_max); /* never lowered */
+    setrlimit(RLIMIT_NOFILE, &before);
 }
 
 GT_TEST(arena_keeps_its_cap)
@@ -311,11 +331,11 @@ GT_TEST(deep_trees_are_removed)
     assert_int_equal(rmdir(dir), 0);
 }
 
-GT_RUN(GT_CASE(err_says_what_and_why), GT_CASE(arena_keeps_its_cap),
-       GT_CASE(arena_goes_back_to_a_mark), GT_CASE(buf_stops_at_its_maximum),
-       GT_CASE(buf_takes_numbers_and_long_text), GT_CASE(str_concat_fits_or_says_so),
-       GT_CASE(list_splice_moves_all_in_order), GT_CASE(table_finds_what_was_put),
-       GT_CASE(text_codecs_round_trip), GT_CASE(time_is_written_as_rfc3339),
-       GT_CASE(sizes_as_people_write_them), GT_CASE(files_are_replaced_whole),
-       GT_CASE(list_survives_removal_in_a_walk), GT_CASE(fail_points_fire_once),
-       GT_CASE(deep_trees_are_removed))
+GT_RUN(GT_CASE(err_says_what_and_why), GT_CASE(descriptors_are_raised_and_given_back),
+       GT_CASE(arena_keeps_its_cap), GT_CASE(arena_goes_back_to_a_mark),
+       GT_CASE(buf_stops_at_its_maximum), GT_CASE(buf_takes_numbers_and_long_text),
+       GT_CASE(str_concat_fits_or_says_so), GT_CASE(list_splice_moves_all_in_order),
+       GT_CASE(table_finds_what_was_put), GT_CASE(text_codecs_round_trip),
+       GT_CASE(time_is_written_as_rfc3339), GT_CASE(sizes_as_people_write_them),
+       GT_CASE(files_are_replaced_whole), GT_CASE(list_survives_removal_in_a_walk),
+       GT_CASE(fail_points_fire_once), GT_CASE(deep_trees_are_removed))
