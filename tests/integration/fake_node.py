@@ -40,19 +40,20 @@ class FakeNode:
             raise Refused(e.read().decode()) from None
 
     def work(self):
-        revision = 0
+        revision, more = 0, {}
         while not self.stop:
             session = self.session
             try:
-                got = self.call('Poll', dict(session=session, revision=revision, waitMs=1000))
+                got = self.call('Poll', dict(session=session, revision=revision, waitMs=1000, **more))
             except (Refused, OSError):
                 if session != self.session:
-                    revision = 0
+                    revision, more = 0, {}
                     continue
                 if not self.stop:
                     raise
                 return
             revision = got['revision']
+            more = {'more': got['more']} if 'more' in got else {}
             reports = [self.carry_out(t) for t in got['tasks']]
             if reports:
                 self.call('Report', dict(session=self.session, tasks=reports))

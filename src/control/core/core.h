@@ -25,6 +25,8 @@ typedef int core_authorize_fn(struct tx *tx, const struct service_op *op, const 
 
 struct core_options {
     uint64_t seed;                /* of the sequence from which every input gets its own seed */
+    unsigned tight;               /* tx_bound() divides by it; 0: as 1. For tests: what is done in
+                                     steps is so with few records, too */
     core_authorize_fn *authorize; /* NULL: everybody may everything */
     /* Each key that a commit wrote, in revision order, right after the commit and before it is
      * durable. May not call the core. NULL: nobody listens. */

@@ -217,6 +217,13 @@ size_t tx_count(struct tx *tx, const char *prefix)
     return n;
 }
 
+size_t tx_bound(const struct tx *tx, size_t usual)
+{
+    unsigned by = tx->core->options.tight;
+    size_t n = by ? usual / by : usual;
+    return n ? n : 1;
+}
+
 static void stage(struct tx *tx, struct omap_entry *e)
 {
     omap_entry_unref(omap_put(&tx->staged, e));

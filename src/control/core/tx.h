@@ -86,6 +86,10 @@ size_t tx_count(struct tx *tx, const char *prefix); /* how many keys begin so; O
  * keys of their own (`.../ecs/task-by-node/<node>/<cluster>/<id>`). tx_mark puts such a record. */
 void tx_mark(struct tx *tx, const char *key);
 
+/* How much of something one transaction does before it leaves the rest to the next: `usual`, or
+ * less (at least 1) in a core that is told to be tight. */
+size_t tx_bound(const struct tx *tx, size_t usual);
+
 /* Writes. Putting what is there already writes nothing and leaves the modify revision alone, so a
  * level-triggered step may put what it wants without comparing. A record over GT_LIMIT_RECORD, a
  * key over GT_LIMIT_KEY or more than GT_LIMIT_TX_WRITES writes let the whole transaction end in an

@@ -54,6 +54,14 @@ static bool node_call(struct sim *s, struct sim_node *n, const char *op, const v
     return !sim_chance(s, loss);
 }
 
+static void begin_walk(struct sim_node *n)
+{
+    n->more[0] = '\0';
+    for (unsigned i = 0; i < SIM_MAX_TASKS; i++) {
+        n->tasks[i].told = false;
+    }
+}
+
 void sim_register(struct sim *s, struct sim_node *n)
 {
     if (n->registered) {
@@ -79,6 +87,7 @@ void sim_register(struct sim *s, struct sim_node *n)
     n->session[out.session.n] = '\0';
     n->registered = true;
     n->revision = 0;
+    begin_walk(n);
     n->parked = false;
     sim_at_poll(s, 1, n);
     sim_at(s, BEAT_MS, SIM_BEAT, n->index);
@@ -120,8 +129,10 @@ static void take_task(struct sim *s, struct sim_node *n, const struct agent_task
     memcpy(id, from->id.p, from->id.n);
     struct sim_task *t = sim_find_task(n, id);
     bool stop = gt_str_is(from->desired_status, "STOPPED");
-    if (!t) {
-        t = add_task(s, n, from);
+    bool known = t;
+    t = t ? t : add_task(s, n, from);
+    t->told = true;
+    if (!known) {
         if (stop || from->sequence > 0) {
             advance(t, TASK_STOPPED); /* nothing of it is here */
             t->reason = stop ? NULL : "the node started anew";
@@ -174,16 +185,12 @@ void sim_task_event(struct sim *s, struct sim_node *n, const char *id, uint64_t 
 
 /* ---- poll ---- */
 
-/* What the server no longer names in a full answer is not this node's any more. */
-static void drop_others(struct sim *s, struct sim_node *n, const struct agent_poll_out *out)
+/* What the server did not name in a walk over everything is not this node's any more. */
+static void drop_others(struct sim *s, struct sim_node *n)
 {
     for (unsigned i = 0; i < SIM_MAX_TASKS; i++) {
         struct sim_task *t = &n->tasks[i];
-        bool named = !t->used;
-        for (size_t k = 0; k < out->tasks.n && !named; k++) {
-            named = gt_str_is(out->tasks.v[k].id, t->id);
-        }
-        if (!named) {
+        if (t->used && !t->told) {
             sim_trace(s, "node %u: task %.6s is not ours any more", n->index, t->id);
             sim_forget_task(n, t);
         }
@@ -198,6 +205,9 @@ void sim_poll(struct sim *s, struct sim_node *n)
     struct agent_poll_in in = {.session = gt_str(n->session)};
     WIRE_SET(&in, revision, n->revision);
     WIRE_SET(&in, wait_ms, n->parked ? 0 : WAIT_MS);
+    if (n->more[0]) {
+        in.more = gt_str(n->more);
+    }
     n->parked = false;
     struct agent_poll_out out = {0};
     struct core_call c;
@@ -218,14 +228,22 @@ void sim_poll(struct sim *s, struct sim_node *n)
         }
         return;
     }
-    if (out.full) {
-        drop_others(s, n, &out);
-    }
     for (size_t i = 0; i < out.tasks.n; i++) {
         take_task(s, n, &out.tasks.v[i]);
     }
+    if (out.full) {
+        drop_others(s, n);
+    }
     n->revision = out.revision;
-    sim_at_poll(s, 1, n);
+    s->result.pages += out.more.n > 0;
+    if (!out.more.n) {
+        begin_walk(n);
+    }
+    GT_ASSERT(out.more.n < sizeof n->more);
+    memcpy(n->more, out.more.p ? out.more.p : "", out.more.n);
+    n->more[out.more.n] = '\0';
+    /* Now and then something happens between two pages. */
+    sim_at_poll(s, out.more.n && !s->calm ? sim_between(s, 1, 300) : 1, n);
 }
 
 void sim_written(void *arg, uint64_t revision, const char *key)

@@ -126,8 +126,10 @@ int sim_server_dies(struct sim *s)
     s->journal = journal;
     s->core = NULL;
     s->result.crashes++;
-    struct core_options co = {
-        .seed = s->options.seed + s->result.crashes, .on_write = sim_written, .on_write_arg = s};
+    struct core_options co = {.seed = s->options.seed + s->result.crashes,
+                              .tight = s->options.tight,
+                              .on_write = sim_written,
+                              .on_write_arg = s};
     int r = core_new(journal, s->served, &co, &s->core, s->err);
     if (r < 0) {
         return gt_err_wrap(s->err, "recovery");

@@ -347,12 +347,20 @@ int sim_run(const struct sim_options *options, struct sim_result *ret, struct gt
     s->now = START_S * 1000LL;
     s->n_nodes = options->nodes ? GT_MIN(options->nodes, (unsigned)SIM_MAX_NODES)
                                 : (unsigned)sim_between(s, 1, 5);
+    /* As it is, or so that steps and pages have a handful, or one, of what they are about. */
+    static const unsigned tight[] = {1, 100, 500, 20000};
+    if (!options->tight) {
+        s->options.tight = tight[sim_between(s, 0, GT_ARRAY_LEN(tight) - 1)];
+    }
     int64_t duration = options->duration_ms ? options->duration_ms : DEFAULT_MS;
     gt_arena_init(&s->arena, GT_LIMIT_API_ARENA);
     gt_table_init(&s->told);
     gt_table_init(&s->last);
     s->journal = memory_journal_new();
-    struct core_options co = {.seed = options->seed, .on_write = sim_written, .on_write_arg = s};
+    struct core_options co = {.seed = options->seed,
+                              .tight = s->options.tight,
+                              .on_write = sim_written,
+                              .on_write_arg = s};
     int r = core_new(s->journal, s->served, &co, &s->core, err);
     if (r >= 0) {
         note_hash(s);

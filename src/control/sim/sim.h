@@ -21,6 +21,7 @@
 struct sim_options {
     uint64_t seed;
     unsigned nodes;      /* 0: chosen by the seed, as are the others */
+    unsigned tight;      /* core_options.tight */
     int64_t duration_ms; /* of virtual time with callers and faults; then the rest comes */
     bool trace;          /* each step as a line on standard error */
 };
@@ -29,6 +30,7 @@ struct sim_result {
     uint64_t hash;     /* of every step and the state after it */
     uint64_t revision; /* of the core in the end */
     uint64_t steps, calls, crashes, nodes_lost, tasks_started;
+    uint64_t pages;  /* answers to Poll that were cut */
     int64_t time_ms; /* how much virtual time it was */
 };
 

@@ -59,6 +59,7 @@ struct sim_task {
     int64_t status; /* enum task_state */
     bool stop;      /* wanted STOPPED */
     bool started;   /* containers were up */
+    bool told;      /* by the server, in the walk that is under way */
     int64_t exit_code;
     const char *stop_code, *reason; /* NULL: by request */
     char address[48];
@@ -72,8 +73,9 @@ struct sim_node {
     bool cut;
     uint64_t life; /* counts starts of the agent */
     int64_t revision;
-    uint64_t poll; /* only the newest timer of the poll counts */
-    int64_t seen;  /* by the server */
+    char more[101]; /* where the walk of its poll goes on */
+    uint64_t poll;  /* only the newest timer of the poll counts */
+    int64_t seen;   /* by the server */
     struct sim_task tasks[SIM_MAX_TASKS];
     /* A poll that waits in the server. */
     bool parked;

@@ -11,6 +11,9 @@
 #define GT_LIMIT_STRANGER_BODY (64 * GT_KIB) /* without a key that we know; more is not read */
 #define GT_LIMIT_API_ARENA (64 * GT_MIB)     /* decoded request plus answer */
 #define GT_LIMIT_API_ANSWER (16 * GT_MIB)
+/* Of the tasks in one answer to Poll, before the last of them. Escapes make a text six times as
+ * long at most: with the largest task behind it that fits into an answer. */
+#define GT_LIMIT_POLL_PAGE (1 * GT_MIB)
 #define GT_LIMIT_HEADERS (32 * GT_KIB)
 #define GT_LIMIT_JSON_DEPTH 64
 #define GT_LIMIT_URL (16 * GT_KIB)

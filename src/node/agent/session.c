@@ -4,6 +4,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/wire/json.h"
+#include "node/agent/polled.h"
 #include "node/agent/task.h"
 
 #include <errno.h>
@@ -178,70 +179,18 @@ static int do_register(struct session *s, struct api_client *c, struct gt_err *e
 
 /* --- poll */
 
-struct polled {
-    struct gt_arena arena;
-    struct agent_poll_out out;
+/* How far the poller is with what the server has to say: see agent.h of the server's side. */
+struct progress {
+    int64_t revision;
+    char more[128];       /* where the walk goes on; "": a new one begins */
+    struct gt_table told; /* ids of the tasks that came in it so far */
 };
 
-static void forget_unknown(struct node *n, const struct polled *p)
+static void begin_walk(struct progress *at)
 {
-    struct gt_table_iter it = {0};
-    for (struct gt_table_entry *e; (e = gt_table_next(&n->tasks, &it));) {
-        struct task *t = e->value;
-        bool known = false;
-        for (size_t i = 0; i < p->out.tasks.n && !known; i++) {
-            known = gt_str_is(p->out.tasks.v[i].id, t->id);
-        }
-        if (!known && !t->forgotten) {
-            gt_info("task %s is not the server's any more: it ends", t->id);
-            t->forgotten = true;
-        }
-    }
-}
-
-static void accept_task(struct node *n, const struct agent_task *in)
-{
-    struct gt_err err = GT_ERR_INIT;
-    struct task *t = gt_table_get(&n->tasks, in->id);
-    if (t) {
-        task_desired(t, in);
-        return;
-    }
-    if (task_new(n, in, &t, &err) < 0) {
-        gt_error("refused a task: %s", err.msg);
-        return;
-    }
-    bool began = in->last_status.n && !gt_str_is(in->last_status, "PROVISIONING") &&
-                 !gt_str_is(in->last_status, "PENDING");
-    if (began) {
-        /* It ran here once and nothing is left of it. */
-        task_fail(t, "EssentialContainerExited", "The host was restarted");
-    }
-    task_step(t);
-}
-
-static void on_polled(struct node *n, void *arg)
-{
-    struct polled *p = arg;
-    if (n->ready) {
-        if (p->out.full) {
-            forget_unknown(n, p);
-        }
-        for (size_t i = 0; i < p->out.tasks.n; i++) {
-            accept_task(n, &p->out.tasks.v[i]);
-        }
-        for (size_t i = 0; i < p->out.gone.n; i++) {
-            struct task *t = gt_table_get(&n->tasks, p->out.gone.v[i]);
-            if (t) {
-                t->forgotten = true;
-            }
-        }
-        if (p->out.full || p->out.gone.n) {
-            task_step_all(n);
-        }
-    }
-    gt_arena_fini(&p->arena);
-    free(p);
+    gt_table_fini(&at->told);
+    gt_table_init(&at->told);
+    at->more[0] = '\0';
 }
 
 static bool stale(const struct api_client *c)
@@ -250,21 +199,40 @@ static bool stale(const struct api_client *c)
     return gt_streq(x, "StaleSessionException") || gt_streq(x, "UnknownNodeException");
 }
 
-static int do_poll(struct session *s, struct api_client *c, int64_t *revision, struct gt_err *err)
+static int do_poll(struct session *s, struct api_client *c, struct progress *at, struct gt_err *err)
 {
     struct polled *p = gt_new(struct polled);
     struct agent_poll_in in = {.session = gt_str(s->id)};
-    WIRE_SET(&in, revision, *revision);
+    WIRE_SET(&in, revision, at->revision);
     WIRE_SET(&in, wait_ms, POLL_WAIT_MS);
+    if (at->more[0]) {
+        in.more = gt_str(at->more);
+    }
     gt_arena_init(&p->arena, GT_LIMIT_API_ARENA);
+    gt_table_init(&p->all);
     int r = api_call(c, &agent_op_poll, &in, &p->arena, &p->out, err);
+    if (r == 0 && p->out.more.n >= sizeof at->more) {
+        r = gt_err_set(err, GT_ERR_CORRUPT, "poll: the server's position is too long");
+    }
     if (r < 0) {
-        gt_arena_fini(&p->arena);
-        free(p);
+        polled_free(p);
         return r;
     }
-    *revision = p->out.revision;
-    node_post(s->n, on_polled, p);
+    at->revision = p->out.revision;
+    for (size_t i = 0; i < p->out.tasks.n; i++) {
+        gt_table_put(&at->told, p->out.tasks.v[i].id, s);
+    }
+    if (p->out.full) {
+        struct gt_table empty = p->all;
+        p->all = at->told;
+        at->told = empty;
+    }
+    if (p->out.more.n) {
+        snprintf(at->more, sizeof at->more, GT_STR_FMT, GT_STR_ARG(p->out.more));
+    } else {
+        begin_walk(at);
+    }
+    node_post(s->n, polled_take, p);
     return 0;
 }
 
@@ -272,13 +240,16 @@ static void *poll_loop(void *arg)
 {
     struct session *s = arg;
     struct api_client *c = NULL;
-    int64_t revision = 0, retry = RETRY_FIRST_MS;
+    struct progress at = {0};
+    int64_t retry = RETRY_FIRST_MS;
     bool told = false;
+    gt_table_init(&at.told);
     while (!atomic_load(&s->stop)) {
         struct gt_err err = GT_ERR_INIT;
         int r = c ? 0 : node_client_new(s->n, NULL, POLL_WAIT_MS + 15000, &s->stop, &c, &err);
         if (r == 0 && !s->id[0]) {
-            revision = 0;
+            at.revision = 0;
+            begin_walk(&at);
             r = do_register(s, c, &err);
             if (r == -EAGAIN) { /* with the node's own key now */
                 api_client_free(gt_steal_ptr(c));
@@ -286,7 +257,7 @@ static void *poll_loop(void *arg)
             }
         }
         if (r == 0) {
-            r = do_poll(s, c, &revision, &err);
+            r = do_poll(s, c, &at, &err);
         }
         if (r == 0) {
             retry = RETRY_FIRST_MS;
@@ -297,6 +268,8 @@ static void *poll_loop(void *arg)
             pthread_mutex_lock(&s->lock);
             s->id[0] = '\0';
             pthread_mutex_unlock(&s->lock);
+        } else if (c && gt_streq(api_client_exception(c), "InvalidParameterException")) {
+            begin_walk(&at); /* the server came back older than the walk */
         }
         if (!told && !atomic_load(&s->stop)) {
             gt_warn("the server: %s; tasks keep running, trying again", err.msg);
@@ -305,6 +278,7 @@ static void *poll_loop(void *arg)
         pause_ms(s, retry);
         retry = GT_MIN(retry * 2, (int64_t)RETRY_LAST_MS);
     }
+    gt_table_fini(&at.told);
     api_client_free(c);
     return NULL;
 }

@@ -5,7 +5,15 @@
  * - RegisterNode opens a session; whoever comes with an older one gets StaleSessionException. It
  *   also brings a lost node back.
  * - Poll gives what changed in a node's assignments since a revision, and waits (tx_wait) when
- *   nothing did; everything when it comes with revision 0 or from before its session.
+ *   nothing did; everything when it comes with revision 0 or from before its session. It walks over
+ *   them in the order of task ids. An answer is bounded (GT_LIMIT_POLL_PAGE): where one is cut, it
+ *   has `more`, which the node sends with its next Poll, at the revision that it came with. Each
+ *   answer shows the state as it is then; the last one gives the revision of the state at the
+ * first. So nothing is skipped: what was written before that the walk comes by, as a key's revision
+ * only grows; what is written while it goes on is newer, and comes with the next walk (some of it a
+ *   second time, which changes nothing). `full` is in the last answer of a walk over everything:
+ *   what a node has and was not told of in that walk is not its any more. A task that is assigned
+ *   meanwhile, behind the walk, the node does not have yet.
  * - Report moves tasks forward, each by its own sequence number; what was reported before is
  *   accepted and changes nothing. A task that counts as stopped because its node was lost (a
  *   ghost) frees what it held when its node reports it STOPPED; so must a node that comes back and

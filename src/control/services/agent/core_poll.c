@@ -1,8 +1,10 @@
 /* Poll: what a node should run. */
 #include "control/services/agent/agent.h"
+#include "control/services/ecs/cluster.h"
 #include "control/services/ecs/names.h"
 #include "control/services/ecs/task.h"
 #include "control/services/gen/agent_handlers.h"
+#include "lib/base/limits.h"
 #include "lib/base/mem.h"
 
 static void show_containers(struct tx *tx, const struct rec_ecs_task *t, struct agent_task *out)
@@ -62,6 +64,92 @@ static void show(struct tx *tx, const struct rec_ecs_task *t, struct agent_task 
     }
 }
 
+/* About what it takes in the answer. */
+static size_t weight(const struct agent_task *t)
+{
+    enum { TASK = 1024, CONTAINER = 512, TAG = 32 };
+    size_t n = TASK + t->task_definition.n + t->overrides.n + t->stop_reason.n;
+    n += t->containers.n * CONTAINER;
+    for (size_t i = 0; i < t->tags.n; i++) {
+        n += TAG + t->tags.v[i].key.n + t->tags.v[i].value.n;
+    }
+    return n;
+}
+
+/* A walk over a node's assignments, and the answer that is a part of it. */
+struct walk {
+    bool full;
+    int64_t since;       /* delta: what is newer */
+    int64_t until;       /* the state at the walk's first answer */
+    struct gt_str after; /* the task that the last answer ended with; n 0: the first */
+    struct agent_task *tasks;
+    size_t n, cap;
+    struct gt_str more;
+};
+
+/* "<until>/<after>" */
+static bool take_position(struct tx *tx, struct gt_str said, struct walk *w)
+{
+    w->until = (int64_t)tx_revision(tx) - 1;
+    if (!said.n) {
+        return true;
+    }
+    int64_t until = 0;
+    size_t i = 0;
+    for (; i < said.n && said.p[i] >= '0' && said.p[i] <= '9' && until <= w->until; i++) {
+        until = until * 10 + (said.p[i] - '0');
+    }
+    if (i == 0 || i == said.n || said.p[i] != '/' || until > w->until) {
+        return false;
+    }
+    w->until = until;
+    w->after = gt_str_n(said.p + i + 1, said.n - i - 1);
+    return name_valid(w->after, "", 64);
+}
+
+static struct agent_task *next_place(struct tx *tx, struct walk *w)
+{
+    if (w->n == w->cap) {
+        w->cap = w->cap ? w->cap * 2 : 8;
+        struct agent_task *v = gt_arena_array(tx_arena(tx), struct agent_task, w->cap);
+        if (w->n) {
+            memcpy(v, w->tasks, w->n * sizeof *v);
+        }
+        w->tasks = v;
+    }
+    return &w->tasks[w->n];
+}
+
+static void take_steps(struct tx *tx, const char *prefix, struct walk *w)
+{
+    size_t weighs = 0, bound = tx_bound(tx, GT_LIMIT_POLL_PAGE);
+    const char *after = NULL;
+    if (w->after.n) {
+        after = gt_arena_printf(tx_arena(tx), "%s" GT_STR_FMT, prefix, GT_STR_ARG(w->after));
+    }
+    struct tx_cursor c = tx_scan(tx, prefix, after);
+    for (const char *key; (key = tx_next(&c));) {
+        uint64_t created, modified = 0;
+        tx_revisions(tx, key, &created, &modified);
+        if (!w->full && (int64_t)modified <= w->since) {
+            continue;
+        }
+        if (weighs >= bound) {
+            w->more = gt_str(gt_arena_printf(tx_arena(tx), "%lld/" GT_STR_FMT, (long long)w->until,
+                                             GT_STR_ARG(w->tasks[w->n - 1].id)));
+            return;
+        }
+        struct rec_ecs_assignment *a = tx_get(tx, key, &rec_ecs_assignment_desc);
+        struct rec_ecs_task *t = task_get(tx, a->cluster, a->task);
+        if (t) {
+            struct agent_task *to = next_place(tx, w);
+            show(tx, t, to);
+            weighs += weight(to);
+            w->n++;
+        }
+    }
+}
+
 int agent_poll(struct tx *tx, const struct agent_poll_in *in, struct agent_poll_out *out,
                struct gt_err *err)
 {
@@ -69,32 +157,22 @@ int agent_poll(struct tx *tx, const struct agent_poll_in *in, struct agent_poll_
     if (!s) {
         return gt_err_code(err);
     }
-    bool full = in->revision < s->full_since;
-    char *prefix = tx_key(tx, "ecs/assign/" GT_STR_FMT "/", GT_STR_ARG(s->node));
-    size_t cap = tx_count(tx, prefix);
-    struct agent_task *tasks = gt_arena_array(tx_arena(tx), struct agent_task, cap + 1);
-    size_t n = 0;
-    struct tx_cursor c = tx_scan(tx, prefix, NULL);
-    for (const char *key; n < cap && (key = tx_next(&c));) {
-        uint64_t created, modified = 0;
-        tx_revisions(tx, key, &created, &modified);
-        if (!full && (int64_t)modified <= in->revision) {
-            continue;
-        }
-        struct rec_ecs_assignment *a = tx_get(tx, key, &rec_ecs_assignment_desc);
-        struct rec_ecs_task *t = task_get(tx, a->cluster, a->task);
-        if (t) {
-            show(tx, t, &tasks[n++]);
-        }
+    struct walk w = {.since = in->revision, .full = in->revision < s->full_since};
+    if (!take_position(tx, in->more, &w)) {
+        return invalid(err, "'more' is not from an answer of this server");
     }
-    if (!full && n == 0 && in->wait_ms > 0 && !tx_wait_over(tx)) {
+    char *prefix = tx_key(tx, "ecs/assign/" GT_STR_FMT "/", GT_STR_ARG(s->node));
+    take_steps(tx, prefix, &w);
+    bool first = !in->more.n;
+    if (first && !w.full && w.n == 0 && in->wait_ms > 0 && !tx_wait_over(tx)) {
         tx_wait(tx, prefix, tx_now(tx) + in->wait_ms);
         return 0;
     }
-    out->tasks.v = tasks;
-    out->tasks.n = n;
+    out->tasks.v = w.tasks;
+    out->tasks.n = w.n;
     out->tasks.has = out->gone.has = true;
-    WIRE_SET(out, full, full);
-    WIRE_SET(out, revision, (int64_t)tx_revision(tx) - 1);
+    out->more = w.more;
+    WIRE_SET(out, full, w.full && !w.more.n);
+    WIRE_SET(out, revision, w.more.n ? w.since : w.until);
     return 0;
 }

@@ -5,12 +5,18 @@
 #include "control/services/agent/agent.h"
 #include "control/services/ecs/ecs.h"
 #include "control/services/ecs/task_state.h"
+#include "lib/base/limits.h"
 #include "lib/wire/json.h"
 #include "lib/wire/validate.h"
 #include "store/record/gen/rec_ecs.h"
 #include "store/record/record.h"
 
 void world_init(struct world *w)
+{
+    world_init_tight(w, 0);
+}
+
+void world_init_tight(struct world *w, unsigned tight)
 {
     static const struct service *services[3];
     services[0] = ecs_control();
@@ -19,7 +25,8 @@ void world_init(struct world *w)
     *w = (struct world){.now = 1000000, .as = PRINCIPAL_ROOT, .as_name = ""};
     w->journal = memory_journal_new();
     gt_arena_init(&w->arena, 1 << 28);
-    gt_assert_ok(core_new(w->journal, services, &(struct core_options){.seed = 7}, &w->core, &err),
+    gt_assert_ok(core_new(w->journal, services, &(struct core_options){.seed = 7, .tight = tight},
+                          &w->core, &err),
                  err);
     world_run(w, 0);
 }
@@ -83,8 +90,9 @@ const char *world_call(struct world *w, const char *name, const char *body, ...)
     if (c.result < 0) {
         return gt_arena_printf(&w->arena, "%s: %s", gt_err_aws_name(&c.err), c.err.msg);
     }
-    gt_auto_buf struct gt_buf b = GT_BUF_INIT(16 << 20);
+    gt_auto_buf struct gt_buf b = GT_BUF_INIT(GT_LIMIT_API_ANSWER);
     wire_json_encode(op->op->out, out, &b);
+    assert_true(gt_buf_ok(&b)); /* else the server has no answer either */
     return gt_arena_strdup(&w->arena, b.p);
 }
 

@@ -18,6 +18,8 @@ struct world {
 };
 
 void world_init(struct world *w);
+/* core_options.tight: steps and pages are small. */
+void world_init_tight(struct world *w, unsigned tight);
 void world_fini(struct world *w);
 
 /* "RunTask" of ECS or of the agent protocol. The answer as JSON, or "Exception: message". The text

@@ -1,0 +1,68 @@
+#include "node/agent/polled.h"
+
+#include "lib/base/log.h"
+#include "lib/base/mem.h"
+#include "node/agent/task.h"
+
+static void forget_unknown(struct node *n, const struct gt_table *all)
+{
+    struct gt_table_iter it = {0};
+    for (struct gt_table_entry *e; (e = gt_table_next(&n->tasks, &it));) {
+        struct task *t = e->value;
+        if (!gt_table_get(all, gt_str(t->id)) && !t->forgotten) {
+            gt_info("task %s is not the server's any more: it ends", t->id);
+            t->forgotten = true;
+        }
+    }
+}
+
+static void accept_task(struct node *n, const struct agent_task *in)
+{
+    struct gt_err err = GT_ERR_INIT;
+    struct task *t = gt_table_get(&n->tasks, in->id);
+    if (t) {
+        task_desired(t, in);
+        return;
+    }
+    if (task_new(n, in, &t, &err) < 0) {
+        gt_error("refused a task: %s", err.msg);
+        return;
+    }
+    bool began = in->last_status.n && !gt_str_is(in->last_status, "PROVISIONING") &&
+                 !gt_str_is(in->last_status, "PENDING");
+    if (began) {
+        /* It ran here once and nothing is left of it. */
+        task_fail(t, "EssentialContainerExited", "The host was restarted");
+    }
+    task_step(t);
+}
+
+void polled_free(struct polled *p)
+{
+    gt_table_fini(&p->all);
+    gt_arena_fini(&p->arena);
+    free(p);
+}
+
+void polled_take(struct node *n, void *arg)
+{
+    struct polled *p = arg;
+    if (n->ready) {
+        if (p->out.full) {
+            forget_unknown(n, &p->all);
+        }
+        for (size_t i = 0; i < p->out.tasks.n; i++) {
+            accept_task(n, &p->out.tasks.v[i]);
+        }
+        for (size_t i = 0; i < p->out.gone.n; i++) {
+            struct task *t = gt_table_get(&n->tasks, p->out.gone.v[i]);
+            if (t) {
+                t->forgotten = true;
+            }
+        }
+        if (p->out.full || p->out.gone.n) {
+            task_step_all(n);
+        }
+    }
+    polled_free(p);
+}
