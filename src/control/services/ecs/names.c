@@ -181,6 +181,11 @@ char *key_session(struct tx *tx, struct gt_str node)
     return tx_key(tx, "ecs/session/" GT_STR_FMT, GT_STR_ARG(node));
 }
 
+char *key_lost(struct tx *tx, struct gt_str node)
+{
+    return tx_key(tx, "ecs/lost/" GT_STR_FMT, GT_STR_ARG(node));
+}
+
 char *key_waiting(struct tx *tx, struct gt_str cluster, struct gt_str service)
 {
     return key_two(tx, "waiting", cluster, service);
@@ -190,6 +195,13 @@ char *key_token(struct tx *tx, const char *op, struct gt_str cluster, struct gt_
 {
     return tx_key(tx, "ecs/token/%s/" GT_STR_FMT "/%s", op, GT_STR_ARG(cluster),
                   name_escape(tx, token));
+}
+
+const char *key_rest(const char *key)
+{
+    const char *slash = strchr(key, '/');
+    slash = slash ? strchr(slash + 1, '/') : NULL;
+    return slash ? slash + 1 : "";
 }
 
 struct gt_str key_tail(const char *key)

@@ -16,6 +16,7 @@
  *   ecs/load/<cluster>/<node>                       rec_ecs_load: what is reserved on it
  *   ecs/assign/<node>/<task>                        rec_ecs_assignment: what a node should do
  *   ecs/session/<node>                              rec_ecs_session
+ *   ecs/lost/<node>                                 rec_ecs_lost: its tasks are being stopped
  *   ecs/waiting/<cluster>/<service>                 mark: the service wants room
  *   ecs/token/<operation>/<cluster>/<token>         rec_ecs_idempotency
  */
@@ -65,9 +66,12 @@ char *key_node(struct tx *tx, struct gt_str cluster, struct gt_str node);
 char *key_load(struct tx *tx, struct gt_str cluster, struct gt_str node);
 char *key_assign(struct tx *tx, struct gt_str node, struct gt_str id);
 char *key_session(struct tx *tx, struct gt_str node);
+char *key_lost(struct tx *tx, struct gt_str node);
 char *key_waiting(struct tx *tx, struct gt_str cluster, struct gt_str service);
 char *key_token(struct tx *tx, const char *op, struct gt_str cluster, struct gt_str token);
 
+/* What of a key comes after account and region. */
+const char *key_rest(const char *key);
 /* The last part of a key: after its last '/'. */
 struct gt_str key_tail(const char *key);
 

@@ -10,10 +10,12 @@
 #include "control/services/ecs/taskdef.h"
 #include "lib/base/buf.h"
 #include "lib/base/mem.h"
+#include "lib/base/table.h"
 
 #include <stdio.h>
 
-enum { STARTS_A_STEP = 50 };
+/* Of tasks, one step starts, stops and replaces so many; an event has room for their names. */
+enum { TASKS_A_STEP = 50, NOTED_A_STEP = 1000 };
 #define EARLY_MS 10000                /* a task that ends sooner did not start properly */
 #define REPEAT_MS (6 * 3600 * 1000LL) /* the same event is said again after this */
 #define IMPAIRED_AFTER 3
@@ -26,7 +28,9 @@ struct view {
     size_t n;
     struct plan_in counts;
     int64_t stopping; /* wanted STOPPED and not there yet */
+    int64_t bound;    /* TASKS_A_STEP */
     bool changed;     /* the record is to be written */
+    bool more;        /* something was left to the next step */
 };
 
 static bool wanted(const struct rec_ecs_task *t)
@@ -79,26 +83,40 @@ static void note_failure(struct view *v, const struct rec_ecs_task *t)
     }
 }
 
-/* Tasks that ended since the last step. Those that someone stopped are no failures. */
+/* Those that someone stopped are no failures. */
+static void note_end(struct view *v, const struct rec_ecs_task *t)
+{
+    if (gt_str_is(t->stop_code, "ServiceSchedulerInitiated") ||
+        gt_str_is(t->stop_code, "UserInitiated") || gt_str_is(t->stop_code, "TerminationNotice")) {
+        return;
+    }
+    if (!t->started_at || t->stopped_at - t->started_at < EARLY_MS) {
+        note_failure(v, t);
+    } else if (of_primary(v, t)) {
+        v->s->failures = 0;
+    }
+}
+
+/* Tasks that ended since the last step. */
 static void note_ended(struct view *v)
 {
     struct tx *tx = v->tx;
     struct tx_cursor c = tx_scan(tx, key_done(tx, v->s->cluster, v->s->name, gt_str("")), NULL);
-    for (const char *key; (key = tx_next(&c));) {
+    size_t left = tx_bound(tx, NOTED_A_STEP);
+    for (const char *key; (key = tx_next(&c)); left--) {
+        if (left == 0) {
+            v->more = true;
+            return;
+        }
+        struct gt_arena_mark mark = gt_arena_mark(tx_arena(tx));
         struct rec_ecs_task *t = task_get(tx, v->s->cluster, key_tail(key));
         tx_delete(tx, key);
         v->changed = true;
         v->s->steady = false;
-        if (!t || gt_str_is(t->stop_code, "ServiceSchedulerInitiated") ||
-            gt_str_is(t->stop_code, "UserInitiated") ||
-            gt_str_is(t->stop_code, "TerminationNotice")) {
-            continue;
+        if (t) {
+            note_end(v, t);
         }
-        if (!t->started_at || t->stopped_at - t->started_at < EARLY_MS) {
-            note_failure(v, t);
-        } else if (of_primary(v, t)) {
-            v->s->failures = 0;
-        }
+        gt_arena_release(tx_arena(tx), mark);
     }
 }
 
@@ -124,9 +142,14 @@ static void note_digests(struct view *v)
 
 static void replace_unhealthy(struct view *v)
 {
+    int64_t left = v->bound;
     for (size_t i = 0; i < v->n; i++) {
         struct rec_ecs_task *t = v->tasks[i];
         if (wanted(t) && gt_str_is(t->health, "UNHEALTHY")) {
+            if (left-- == 0) {
+                v->more = true;
+                return;
+            }
             service_event(v->tx, v->s, "(task " GT_STR_FMT ") failed container health checks.",
                           GT_STR_ARG(t->id));
             task_stop(v->tx, t, "ServiceSchedulerInitiated",
@@ -137,41 +160,61 @@ static void replace_unhealthy(struct view *v)
     }
 }
 
-/* The node (then the newest task) that has most of the service's tasks loses one first; what does
- * not run yet goes before all. */
-static struct rec_ecs_task *pick_to_stop(const struct view *v, bool fresh)
+/* For each task, how many that are wanted its node has: one number for each node. */
+static int64_t **count_nodes(const struct view *v)
 {
-    struct rec_ecs_task *best = NULL;
+    struct gt_arena *a = tx_arena(v->tx);
+    int64_t **on = gt_arena_array(a, int64_t *, v->n + 1);
+    struct gt_table nodes;
+    gt_table_init(&nodes);
+    for (size_t i = 0; i < v->n; i++) {
+        const struct rec_ecs_task *t = v->tasks[i];
+        on[i] = gt_table_get(&nodes, t->node);
+        if (!on[i]) {
+            on[i] = gt_arena_new(a, int64_t);
+            gt_table_put(&nodes, t->node, on[i]);
+        }
+        *on[i] += wanted(t);
+    }
+    gt_table_fini(&nodes);
+    return on;
+}
+
+/* The node (then the newest task) that has most of the service's tasks loses one first; what does
+ * not run yet goes before all. v->n: there is none. */
+static size_t pick_to_stop(const struct view *v, int64_t *const *on_node, bool fresh)
+{
+    size_t best = v->n;
     int64_t best_rank = -1;
     for (size_t i = 0; i < v->n; i++) {
-        struct rec_ecs_task *t = v->tasks[i];
+        const struct rec_ecs_task *t = v->tasks[i];
         if (!wanted(t) || of_primary(v, t) != fresh) {
             continue;
         }
-        int64_t rank = t->last_status < TASK_RUNNING ? 1 << 20 : 0;
-        for (size_t k = 0; k < v->n; k++) {
-            rank += wanted(v->tasks[k]) && gt_str_eq(v->tasks[k]->node, t->node);
-        }
-        if (rank > best_rank || (rank == best_rank && t->created_at > best->created_at)) {
-            best = t;
+        int64_t rank = *on_node[i] + (t->last_status < TASK_RUNNING ? 1 << 20 : 0);
+        if (rank > best_rank || (rank == best_rank && t->created_at > v->tasks[best]->created_at)) {
+            best = i;
             best_rank = rank;
         }
     }
     return best;
 }
 
-static int64_t stop_some(struct view *v, bool fresh, int64_t n, struct gt_buf *said)
+static int64_t stop_some(struct view *v, int64_t *const *on_node, bool fresh, int64_t n,
+                         struct gt_buf *said)
 {
     int64_t done = 0;
     for (; done < n; done++) {
-        struct rec_ecs_task *t = pick_to_stop(v, fresh);
-        if (!t) {
+        size_t at = pick_to_stop(v, on_node, fresh);
+        if (at == v->n) {
             break;
         }
+        struct rec_ecs_task *t = v->tasks[at];
         task_stop(v->tx, t, "ServiceSchedulerInitiated",
                   gt_str(gt_arena_printf(
                       tx_arena(v->tx), "Scaling activity initiated by (deployment " GT_STR_FMT ")",
                       GT_STR_ARG(v->primary->id))));
+        --*on_node[at];
         gt_buf_printf(said, " (task " GT_STR_FMT ")", GT_STR_ARG(t->id));
     }
     return done;
@@ -179,9 +222,14 @@ static int64_t stop_some(struct view *v, bool fresh, int64_t n, struct gt_buf *s
 
 static void stop(struct view *v, const struct plan *plan)
 {
+    if (!plan->stop_new && !plan->stop_old) {
+        return;
+    }
     gt_auto_buf struct gt_buf said = GT_BUF_INIT(3500);
-    int64_t n = stop_some(v, /* fresh= */ true, plan->stop_new, &said);
-    n += stop_some(v, /* fresh= */ false, plan->stop_old, &said);
+    int64_t **on_node = count_nodes(v);
+    int64_t n = stop_some(v, on_node, /* fresh= */ true, GT_MIN(plan->stop_new, v->bound), &said);
+    n += stop_some(v, on_node, /* fresh= */ false, GT_MIN(plan->stop_old, v->bound - n), &said);
+    v->more = v->more || n < plan->stop_new + plan->stop_old;
     if (n) {
         service_event(v->tx, v->s, "has stopped %lld running tasks:%s.", (long long)n, said.p);
         v->s->steady = false;
@@ -345,7 +393,7 @@ static void settle(struct view *v)
     }
 }
 
-static enum step_result end(struct view *v, const char *key)
+static void end(struct view *v, const char *key)
 {
     struct rec_ecs_service *s = v->s;
     if (gt_str_is(s->status, SERVICE_DRAINING) && v->n == 0) {
@@ -356,7 +404,6 @@ static enum step_result end(struct view *v, const char *key)
         tx_alarm_set(v->tx, service_controller.name, key, s->inactive_at + SERVICE_KEPT_MS);
         service_put(v->tx, s);
     }
-    return STEP_DONE;
 }
 
 static enum step_result forget(struct tx *tx, const char *key, struct rec_ecs_service *s)
@@ -381,6 +428,7 @@ static enum step_result step(struct tx *tx, const char *key)
         return forget(tx, key, s);
     }
     struct view v = {.tx = tx, .s = s, .primary = service_primary(s)};
+    v.bound = (int64_t)tx_bound(tx, TASKS_A_STEP);
     v.tasks = service_tasks(tx, s, &v.n);
     note_ended(&v);
     note_digests(&v);
@@ -392,7 +440,8 @@ static enum step_result step(struct tx *tx, const char *key)
     if (throttled) {
         tx_alarm_set(tx, service_controller.name, key, s->next_start_at);
     } else {
-        start(&v, GT_MIN(plan.start, (int64_t)STARTS_A_STEP));
+        start(&v, GT_MIN(plan.start, v.bound));
+        v.more = v.more || plan.start > v.bound;
     }
     say_stuck(&v, plan.stuck);
     if (!plan.start && !plan.stop_new && !plan.stop_old) {
@@ -402,17 +451,9 @@ static enum step_result step(struct tx *tx, const char *key)
         service_put(tx, s);
     }
     if (gt_str_is(s->status, SERVICE_DRAINING)) {
-        return end(&v, key);
+        end(&v, key);
     }
-    return !throttled && plan.start > STARTS_A_STEP ? STEP_AGAIN : STEP_DONE;
-}
-
-/* What comes after "<account>/<region>/". */
-static const char *rest_of(const char *key)
-{
-    const char *slash = strchr(key, '/');
-    slash = slash ? strchr(slash + 1, '/') : NULL;
-    return slash ? slash + 1 : "";
+    return v.more ? STEP_AGAIN : STEP_DONE;
 }
 
 static bool begins(const char *s, const char *prefix)
@@ -436,7 +477,7 @@ static void wake_waiting(struct tx *tx, const char *cluster,
 static void watch(struct tx *tx, const char *changed, void (*emit)(void *arg, const char *key),
                   void *arg)
 {
-    const char *rest = rest_of(changed);
+    const char *rest = key_rest(changed);
     if (begins(rest, "ecs/service/")) {
         emit(arg, changed);
     } else if (begins(rest, "ecs/task/")) {
