@@ -35,6 +35,7 @@ static int run_one(const char *self, uint64_t seed, bool trace, struct sim_resul
     total->crashes += first.crashes;
     total->nodes_lost += first.nodes_lost;
     total->pages += first.pages;
+    total->losses_seen += first.losses_seen;
     total->tasks_started += first.tasks_started;
     total->revision += first.revision;
     total->time_ms += first.time_ms;
@@ -64,12 +65,13 @@ int main(int argc, char **argv)
     for (uint64_t seed = from; seed < from + n; seed++) {
         failed += run_one(argv[0], seed, trace, &total);
     }
-    printf("%llu seeds, %d failed; %llu steps, %llu calls, %llu revisions, %llu tasks started, "
-           "%llu server crashes, %llu nodes lost, %llu polls cut, %.1f hours\n",
-           (unsigned long long)n, failed, (unsigned long long)total.steps,
-           (unsigned long long)total.calls, (unsigned long long)total.revision,
-           (unsigned long long)total.tasks_started, (unsigned long long)total.crashes,
-           (unsigned long long)total.nodes_lost, (unsigned long long)total.pages,
-           (double)total.time_ms / 3600000);
+    printf(
+        "%llu seeds, %d failed; %llu steps, %llu calls, %llu revisions, %llu tasks started, "
+        "%llu server crashes, %llu nodes lost (%llu looks half way), %llu polls cut, %.1f hours\n",
+        (unsigned long long)n, failed, (unsigned long long)total.steps,
+        (unsigned long long)total.calls, (unsigned long long)total.revision,
+        (unsigned long long)total.tasks_started, (unsigned long long)total.crashes,
+        (unsigned long long)total.nodes_lost, (unsigned long long)total.losses_seen,
+        (unsigned long long)total.pages, (double)total.time_ms / 3600000);
     return failed != 0;
 }

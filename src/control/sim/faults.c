@@ -105,6 +105,9 @@ void sim_liveness(struct sim *s)
             struct agent_node_lost_out out = {0};
             sim_call(s, agent_control(), "NodeLost", &sim_internal, &in, &out);
             s->result.nodes_lost++;
+            if (sim_chance(s, 60)) {
+                s->slow_until = s->now + sim_between(s, 0, 4000);
+            }
         } else {
             struct agent_node_back_in in = {.node_id = gt_str(n->id)};
             struct agent_node_back_out out = {0};

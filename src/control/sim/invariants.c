@@ -14,6 +14,8 @@
 struct sum {
     int64_t cpu, memory, running, pending;
     unsigned char addresses[32];
+    bool lost;                       /* the node */
+    const struct rec_ecs_lost *left; /* its tasks are being stopped */
 };
 
 struct tally {
@@ -124,6 +126,11 @@ static int add_up(struct sim *s, const struct rec_ecs_task *t, struct tally *tal
                              GT_STR_ARG(t->id), GT_STR_ARG(t->node));
     }
     struct sum *sum = &tally->nodes[n->index];
+    bool passed = sum->lost && !(sum->left && gt_str_cmp(t->id, sum->left->after) > 0);
+    if (passed && t->last_status != TASK_STOPPED) {
+        return sim_violation(s, "task " GT_STR_FMT " is %s on a lost node", GT_STR_ARG(t->id),
+                             task_state_name(t->last_status));
+    }
     sum->running += t->last_status == TASK_RUNNING;
     sum->pending += t->last_status < TASK_RUNNING;
     if (t->last_status == TASK_STOPPED && !t->ghost) {
@@ -145,8 +152,29 @@ static int add_up(struct sim *s, const struct rec_ecs_task *t, struct tally *tal
     return 0;
 }
 
+static int see_nodes(struct sim *s, struct tally *tally)
+{
+    for (unsigned i = 0; i < s->n_nodes; i++) {
+        struct sum *sum = &tally->nodes[i];
+        char key[128];
+        snprintf(key, sizeof key, NODE_PREFIX "%s", s->nodes[i].id);
+        const struct rec_ecs_node *n = get(s, key, &rec_ecs_node_desc);
+        sum->lost = n && n->lost;
+        snprintf(key, sizeof key, SIM_PLACE "ecs/lost/%s", s->nodes[i].id);
+        sum->left = get(s, key, &rec_ecs_lost_desc);
+        if (sum->left && !sum->lost) {
+            return sim_violation(s, "\"%s\" is left over", key);
+        }
+        s->result.losses_seen += sum->left && sum->left->after.n;
+    }
+    return 0;
+}
+
 static int check_tasks(struct sim *s, struct tally *tally)
 {
+    if (see_nodes(s, tally) < 0) {
+        return -1;
+    }
     const char *key = NULL;
     struct gt_str value;
     while (core_next_key(s->core, TASK_PREFIX, key, &key, &value)) {

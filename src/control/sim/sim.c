@@ -181,10 +181,17 @@ struct core_call sim_call(struct sim *s, const struct service *service, const ch
     return c;
 }
 
-/* The controllers, one step at a time, until they rest. */
+/* The controllers, one step at a time, until they rest; now and then the next event comes before
+ * they do, as it may when calls and steps take turns. */
 static int run_controllers(struct sim *s)
 {
-    for (size_t n = 0; core_step_controllers(s->core, s->now, 1); n++) {
+    size_t most = SIZE_MAX;
+    if (!s->calm && s->now < s->slow_until) {
+        most = (size_t)sim_between(s, 0, 1);
+    } else if (!s->calm && sim_chance(s, 20)) {
+        most = (size_t)sim_between(s, 0, 5);
+    }
+    for (size_t n = 0; n < most && core_step_controllers(s->core, s->now, 1); n++) {
         note_hash(s);
         if (n == STEPS_A_TURN) {
             return sim_violation(s, "the controllers do not come to rest");

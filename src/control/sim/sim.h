@@ -30,8 +30,9 @@ struct sim_result {
     uint64_t hash;     /* of every step and the state after it */
     uint64_t revision; /* of the core in the end */
     uint64_t steps, calls, crashes, nodes_lost, tasks_started;
-    uint64_t pages;  /* answers to Poll that were cut */
-    int64_t time_ms; /* how much virtual time it was */
+    uint64_t pages;       /* answers to Poll that were cut */
+    uint64_t losses_seen; /* looks at the state while a lost node's tasks were being stopped */
+    int64_t time_ms;      /* how much virtual time it was */
 };
 
 /* -EBADMSG when an invariant does not hold: err says which, when, and for what. */

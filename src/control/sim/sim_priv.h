@@ -105,9 +105,10 @@ struct sim {
     struct sim_node nodes[SIM_MAX_NODES];
     unsigned n_nodes;
     struct sim_service services[SIM_MAX_SERVICES];
-    int64_t taskdefs; /* revisions of the family "app" */
-    uint64_t tokens;  /* client tokens used */
-    bool calm;        /* no more callers and faults */
+    int64_t taskdefs;   /* revisions of the family "app" */
+    uint64_t tokens;    /* client tokens used */
+    int64_t slow_until; /* the controllers hardly get a turn */
+    bool calm;          /* no more callers and faults */
     struct gt_arena arena;
     struct gt_table told; /* task id -> "": somebody was told that it exists */
     struct gt_table last; /* task id -> its last status as a pointer */

@@ -5,7 +5,8 @@
 
 const struct service *agent_control(void)
 {
-    static struct service s = {.name = "agent", .ops = agent_ops};
+    static const struct controller *const controllers[] = {&agent_lost_controller, NULL};
+    static struct service s = {.name = "agent", .ops = agent_ops, .controllers = controllers};
     s.n_ops = n_agent_ops;
     return &s;
 }

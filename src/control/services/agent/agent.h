@@ -18,11 +18,15 @@
  *   accepted and changes nothing. A task that counts as stopped because its node was lost (a
  *   ghost) frees what it held when its node reports it STOPPED; so must a node that comes back and
  *   no longer knows the task.
- * - NodeLost and NodeBack are for the liveness actor inside the server alone.
+ * - NodeLost and NodeBack are for the liveness actor inside the server alone. NodeLost only says
+ * that the node is lost; the controller "agent-lost" then stops its tasks, some in each step. When
+ * the node is back before it is through (NodeBack, RegisterNode), it ends: tasks that it came to
+ * stay stopped, and their node is told to stop them; the others go on as if nothing had been.
  */
 #ifndef GT_CONTROL_AGENT_AGENT_H
 #define GT_CONTROL_AGENT_AGENT_H
 
+#include "control/core/controller.h"
 #include "control/core/service.h"
 #include "store/record/gen/rec_ecs.h"
 
@@ -30,6 +34,8 @@
 
 /* Always the same object; it lives as long as the program. */
 const struct service *agent_control(void);
+
+extern const struct controller agent_lost_controller;
 
 /* The session's record when the token is that of the newest session of a node that the caller may
  * speak for; NULL with err. */

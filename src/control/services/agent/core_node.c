@@ -2,7 +2,6 @@
 #include "control/services/agent/agent.h"
 #include "control/services/ecs/cluster.h"
 #include "control/services/ecs/names.h"
-#include "control/services/ecs/task.h"
 #include "control/services/gen/agent_handlers.h"
 #include "lib/base/mem.h"
 
@@ -137,6 +136,14 @@ static void take_attributes(struct tx *tx, const struct agent_register_node_in *
     }
 }
 
+static void take_back(struct tx *tx, struct rec_ecs_node *n)
+{
+    n->lost = false;
+    n->lost_at = 0;
+    n->version++;
+    tx_delete(tx, key_lost(tx, n->id));
+}
+
 static void take_node(struct tx *tx, const struct agent_register_node_in *in,
                       struct rec_ecs_node *n)
 {
@@ -148,9 +155,7 @@ static void take_node(struct tx *tx, const struct agent_register_node_in *in,
     n->ports.n = in->ports_reserved.n;
     n->agent_version = in->version;
     n->external = in->external;
-    n->lost = false;
-    n->lost_at = 0;
-    n->version++;
+    take_back(tx, n);
     take_attributes(tx, in, n);
 }
 
@@ -247,28 +252,6 @@ static struct rec_ecs_node *internal_node(struct tx *tx, struct gt_str id, struc
     return n;
 }
 
-/* Its tasks count as stopped; what they hold stays reserved until the node says that they are. */
-static int64_t stop_tasks(struct tx *tx, const struct rec_ecs_node *n, struct gt_str reason)
-{
-    int64_t stopped = 0;
-    struct tx_cursor c =
-        tx_scan(tx, tx_key(tx, "ecs/assign/" GT_STR_FMT "/", GT_STR_ARG(n->id)), NULL);
-    for (const char *key; (key = tx_next(&c));) {
-        struct gt_arena_mark mark = gt_arena_mark(tx_arena(tx));
-        struct rec_ecs_task *t = task_get(tx, n->cluster, key_tail(key));
-        if (t && t->last_status != TASK_STOPPED) {
-            if (!t->stop_code.n) {
-                t->stop_code = GT_STR_LIT("TerminationNotice");
-                t->stopped_reason = reason;
-            }
-            t->disconnected = true;
-            stopped += task_apply(tx, t, TASK_NODE_LOST) == TASK_STOPPED;
-        }
-        gt_arena_release(tx_arena(tx), mark); /* what was written is kept elsewhere */
-    }
-    return stopped;
-}
-
 int agent_node_lost(struct tx *tx, const struct agent_node_lost_in *in,
                     struct agent_node_lost_out *out, struct gt_err *err)
 {
@@ -276,16 +259,15 @@ int agent_node_lost(struct tx *tx, const struct agent_node_lost_in *in,
     if (!n) {
         return gt_err_code(err);
     }
-    if (!n->lost) {
-        n->lost = true;
-        n->lost_at = tx_now(tx);
-        n->version++;
-        tx_put(tx, key_node(tx, n->cluster, n->id), &rec_ecs_node_desc, n);
+    if (n->lost) {
+        return 0;
     }
-    struct gt_str reason = gt_str(gt_arena_printf(
-        tx_arena(tx), "Host (container instance " GT_STR_FMT ") is lost%s" GT_STR_FMT,
-        GT_STR_ARG(n->id), in->reason.n ? ": " : ".", GT_STR_ARG(in->reason)));
-    WIRE_SET(out, tasks_stopped, stop_tasks(tx, n, reason));
+    n->lost = true;
+    n->lost_at = tx_now(tx);
+    n->version++;
+    tx_put(tx, key_node(tx, n->cluster, n->id), &rec_ecs_node_desc, n);
+    struct rec_ecs_lost l = {.cluster = n->cluster, .reason = in->reason};
+    tx_put(tx, key_lost(tx, n->id), &rec_ecs_lost_desc, &l);
     return 0;
 }
 
@@ -297,9 +279,7 @@ int agent_node_back(struct tx *tx, const struct agent_node_back_in *in,
         return gt_err_code(err);
     }
     if (n->lost) {
-        n->lost = false;
-        n->lost_at = 0;
-        n->version++;
+        take_back(tx, n);
         tx_put(tx, key_node(tx, n->cluster, n->id), &rec_ecs_node_desc, n);
     }
     return 0;

@@ -238,5 +238,161 @@ GT_TEST(a_position_is_one_of_ours)
     world_fini(&w);
 }
 
+/* ---- a node is lost ---- */
+
+static size_t keys(struct world *w, const char *rest)
+{
+    gt_auto_free char *prefix = gt_asprintf("000000000000/us-east-1/ecs/%s/", rest);
+    const char *key = NULL;
+    struct gt_str value;
+    size_t n = 0;
+    while (core_next_key(w->core, prefix, key, &key, &value)) {
+        n++;
+    }
+    return n;
+}
+
+static const char *inside(struct world *w, const char *op, const char *node)
+{
+    w->as = PRINCIPAL_INTERNAL;
+    const char *a = world_call(w, op, "{'nodeId': '%s'}", node);
+    w->as = PRINCIPAL_ROOT;
+    return a;
+}
+
+GT_TEST(a_node_with_thousands_of_tasks_is_lost)
+{
+    enum { MANY = 5000 };
+    struct world w;
+    struct mirror m;
+    world_init(&w);
+    const char *session = world_node(&w, "n1", 100000000, 100000000);
+    define(&w, "f", 10);
+    start(&w, "f", MANY);
+    assert_int_equal(keys(&w, "live"), MANY);
+    uint64_t before = core_revision(w.core);
+    assert_string_equal(inside(&w, "NodeLost", "n1"), "{}");
+    world_run(&w, 1);
+    assert_int_equal(keys(&w, "live"), 0);
+    assert_int_equal(keys(&w, "dead"), MANY);
+    assert_int_equal(keys(&w, "group"), 0);
+    assert_int_equal(keys(&w, "assign"), MANY); /* until it has let go */
+    assert_int_equal(keys(&w, "lost"), 0);
+    assert_in_range(core_revision(w.core) - before, 20, MANY); /* in steps, none of them tiny */
+    session = world_node(&w, "n1", 100000000, 100000000);
+    mirror_init(&m, &w, session);
+    do {
+        assert_true(poll(&m));
+    } while (*m.more);
+    assert_int_equal(m.tasks.count, MANY);
+    struct gt_table_iter it = {0};
+    for (struct gt_table_entry *e; (e = gt_table_next(&m.tasks, &it));) {
+        assert_string_equal(e->value, "STOPPED");
+    }
+    mirror_fini(&m);
+    world_fini(&w);
+}
+
+/* What was not stopped yet goes on; what was, stays so, and its node is told. */
+GT_TEST(a_node_comes_back_while_its_tasks_are_being_stopped)
+{
+    enum { ALL = 30, STOPPED = 7 };
+    for (int by_register = 0; by_register < 2; by_register++) {
+        struct world w;
+        struct mirror m;
+        world_init_tight(&w, 100000); /* one task a step */
+        const char *session = world_node(&w, "n1", 100000000, 100000000);
+        define(&w, "f", 10);
+        start(&w, "f", ALL);
+        world_report(&w, session, "RUNNING");
+        inside(&w, "NodeLost", "n1");
+        assert_int_equal(keys(&w, "live"), ALL);
+        while (keys(&w, "live") > ALL - STOPPED) {
+            assert_int_equal(core_step_controllers(w.core, w.now, 1), 1);
+        }
+        world_check(&w);
+        world_has(world_call(&w, "DescribeContainerInstances", "{'containerInstances': ['n1']}"),
+                  "\"agentConnected\":false");
+        world_has(world_call(&w, "RunTask", "{'taskDefinition': 'f'}"), "\"reason\":\"AGENT\"");
+        if (by_register) {
+            session = world_node(&w, "n1", 100000000, 100000000);
+        } else {
+            inside(&w, "NodeBack", "n1");
+        }
+        world_run(&w, 60000);
+        assert_int_equal(keys(&w, "lost"), 0);
+        assert_int_equal(keys(&w, "live"), ALL - STOPPED);
+        assert_int_equal(world_report(&w, session, "RUNNING"), ALL);
+        assert_int_equal(keys(&w, "assign"), ALL - STOPPED);
+        world_has(world_call(&w, "DescribeContainerInstances", "{'containerInstances': ['n1']}"),
+                  "\"runningTasksCount\":23");
+        inside(&w, "NodeLost", "n1"); /* and from the start again */
+        world_run(&w, 1);
+        assert_int_equal(keys(&w, "live"), 0);
+        mirror_init(&m, &w, session);
+        while (poll(&m)) {
+        }
+        assert_int_equal(m.tasks.count, ALL - STOPPED);
+        mirror_fini(&m);
+        world_fini(&w);
+    }
+}
+
+/* ---- a service is deleted ---- */
+
+static void report_all(struct world *w, const char *session, const char *status)
+{
+    struct gt_arena_mark mark = gt_arena_mark(&w->arena);
+    struct mirror m;
+    mirror_init(&m, w, session);
+    do {
+        assert_true(poll(&m));
+    } while (*m.more);
+    gt_auto_buf struct gt_buf b = GT_BUF_INIT(GT_LIMIT_API_BODY);
+    struct gt_table_iter it = {0};
+    struct gt_table_entry *e = gt_table_next(&m.tasks, &it);
+    while (e) {
+        gt_buf_reset(&b);
+        gt_buf_printf(&b, "{'session': '%s', 'tasks': [", session);
+        for (int i = 0; i < 1000 && e; i++, e = gt_table_next(&m.tasks, &it)) {
+            gt_buf_printf(&b, "%s{'id': '%s', 'generation': 1, 'sequence': 1, 'lastStatus': '%s'}",
+                          i ? "," : "", e->key, *(char *)e->value == 'S' ? "STOPPED" : status);
+        }
+        gt_buf_puts(&b, "]}");
+        world_has(world_call(w, "Report", "%s", b.p), "\"refused\":[]");
+        gt_arena_release(&w->arena, mark);
+    }
+    mirror_fini(&m);
+    world_run(w, 1);
+}
+
+GT_TEST(a_service_with_thousands_of_tasks_is_deleted)
+{
+    enum { MANY = 5000 };
+    struct world w;
+    world_init(&w);
+    const char *session = world_node(&w, "n1", 100000000, 100000000);
+    define(&w, "f", 10);
+    world_has(world_call(&w, "CreateService",
+                         "{'serviceName': 's', 'taskDefinition': 'f', 'desiredCount': %d}", MANY),
+              "\"serviceName\":\"s\"");
+    world_run(&w, 1);
+    assert_int_equal(keys(&w, "live"), MANY);
+    report_all(&w, session, "RUNNING");
+    const char *d = world_call(&w, "DescribeServices", "{'services': ['s']}");
+    world_has(d, "\"runningCount\":5000");
+    world_has(d, "steady state");
+    world_has(world_call(&w, "DeleteService", "{'service': 's', 'force': true}"), "DRAINING");
+    world_run(&w, 1);
+    assert_int_equal(keys(&w, "live"), 0);
+    assert_int_equal(keys(&w, "assign"), MANY);
+    report_all(&w, session, "RUNNING");
+    assert_int_equal(keys(&w, "assign"), 0);
+    world_has(world_call(&w, "DescribeServices", "{'services': ['s']}"), "INACTIVE");
+    world_fini(&w);
+}
+
 GT_RUN(GT_CASE(a_node_is_told_of_all_its_tasks), GT_CASE(nothing_is_skipped_when_an_answer_is_cut),
-       GT_CASE(a_position_is_one_of_ours))
+       GT_CASE(a_position_is_one_of_ours), GT_CASE(a_node_with_thousands_of_tasks_is_lost),
+       GT_CASE(a_node_comes_back_while_its_tasks_are_being_stopped),
+       GT_CASE(a_service_with_thousands_of_tasks_is_deleted))

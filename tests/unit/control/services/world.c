@@ -152,9 +152,8 @@ const char *world_report_task(struct world *w, const char *session, const char *
                     session, id, sequence, status, more);
 }
 
-int world_report(struct world *w, const char *session, const char *status)
+static int report_page(struct world *w, const char *session, const char *status, const char *all)
 {
-    const char *all = world_call(w, "Poll", "{'session': '%s', 'revision': 0}", session);
     int n = 0;
     for (;; n++) {
         const char *id = world_get(w, all, "id", n);
@@ -165,6 +164,18 @@ int world_report(struct world *w, const char *session, const char *status)
         int sequence = atoi(world_get(w, all, "sequence", n)) + 1;
         const char *a = world_report_task(w, session, id, sequence, stop ? "STOPPED" : status, "");
         world_has(a, "\"refused\":[]");
+    }
+    return n;
+}
+
+int world_report(struct world *w, const char *session, const char *status)
+{
+    const char *page = world_call(w, "Poll", "{'session': '%s', 'revision': 0}", session);
+    int n = report_page(w, session, status, page);
+    for (const char *more; *(more = world_get(w, page, "more", 0));) {
+        page =
+            world_call(w, "Poll", "{'session': '%s', 'revision': 0, 'more': '%s'}", session, more);
+        n += report_page(w, session, status, page);
     }
     return n;
 }
@@ -222,11 +233,13 @@ void world_check(struct world *w)
     struct gt_str value;
     while (core_next_key(w->core, prefix, key, &key, &value)) {
         const char *rest = key + sizeof(prefix) - 1;
+        struct gt_arena_mark mark = gt_arena_mark(&w->arena);
         if (strncmp(rest, "task/", 5) == 0) {
             add_task(decode(w, &rec_ecs_task_desc, value), &s);
         } else if (strncmp(rest, "load/", 5) == 0) {
             take_load(decode(w, &rec_ecs_load_desc, value), &s);
         }
+        gt_arena_release(&w->arena, mark);
         marks += strncmp(rest, "live/", 5) == 0 || strncmp(rest, "dead/", 5) == 0;
     }
     assert_int_equal(s.cpu, 0);

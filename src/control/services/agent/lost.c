@@ -1,0 +1,65 @@
+/*
+ * What the loss of a node means for its tasks: they count as stopped, and what they hold stays
+ * reserved until the node says that they are gone (ghosts). NodeLost has made the record; this goes
+ * over the node's assignments in the order of their keys, some at a time, and remembers how far it
+ * came. Nothing is assigned to a lost node, so nothing comes up behind it. A node that is back has
+ * no record any more: what was not stopped by then goes on running.
+ */
+#include "control/services/agent/agent.h"
+#include "control/services/ecs/names.h"
+#include "control/services/ecs/task.h"
+#include "lib/base/mem.h"
+
+enum { TASKS_A_STEP = 100 };
+
+static void stop_one(struct tx *tx, const struct rec_ecs_lost *l, struct gt_str node,
+                     struct gt_str id)
+{
+    struct rec_ecs_task *t = task_get(tx, l->cluster, id);
+    if (!t || t->last_status == TASK_STOPPED) {
+        return;
+    }
+    if (!t->stop_code.n) {
+        t->stop_code = GT_STR_LIT("TerminationNotice");
+        t->stopped_reason = gt_str(gt_arena_printf(
+            tx_arena(tx), "Host (container instance " GT_STR_FMT ") is lost%s" GT_STR_FMT,
+            GT_STR_ARG(node), l->reason.n ? ": " : ".", GT_STR_ARG(l->reason)));
+    }
+    t->disconnected = true;
+    task_apply(tx, t, TASK_NODE_LOST);
+}
+
+static enum step_result step(struct tx *tx, const char *key)
+{
+    struct rec_ecs_lost *l = tx_get(tx, key, &rec_ecs_lost_desc);
+    if (!l) {
+        return STEP_DONE;
+    }
+    struct gt_str node = key_tail(key);
+    char *prefix = key_assign(tx, node, gt_str(""));
+    struct tx_cursor c = tx_scan(tx, prefix, l->after.n ? key_assign(tx, node, l->after) : NULL);
+    size_t left = tx_bound(tx, TASKS_A_STEP);
+    for (const char *at; (at = tx_next(&c)); left--) {
+        if (left == 0) {
+            tx_put(tx, key, &rec_ecs_lost_desc, l);
+            return STEP_AGAIN;
+        }
+        l->after = key_tail(at);
+        struct gt_arena_mark mark = gt_arena_mark(tx_arena(tx));
+        stop_one(tx, l, node, l->after);
+        gt_arena_release(tx_arena(tx), mark); /* what was written is kept elsewhere */
+    }
+    tx_delete(tx, key);
+    return STEP_DONE;
+}
+
+static void watch(struct tx *tx, const char *changed, void (*emit)(void *arg, const char *key),
+                  void *arg)
+{
+    if (gt_str_starts(gt_str(key_rest(changed)), GT_STR_LIT("ecs/lost/"))) {
+        emit(arg, changed);
+    }
+}
+
+const struct controller agent_lost_controller = {
+    .name = "agent-lost", .watch = watch, .all = "ecs/lost/", .step = step};
