@@ -1,5 +1,6 @@
 """A node that speaks the agent protocol and runs nothing: what it is asked to run, it reports as
 running, until it is asked to stop it."""
+import hashlib
 import json
 import threading
 import urllib.error
@@ -15,7 +16,7 @@ class Refused(Exception):
 
 
 class FakeNode:
-    def __init__(self, endpoint, key, name='fake', cpu=8192, memory=16384, **more):
+    def __init__(self, endpoint, key, name='fake', cpu=8192, memory=16384, own_key=False, silent=False, **more):
         self.endpoint, self.key = endpoint, key
         self.fail = None  # a task definition's family whose tasks do not start
         self.tasks = {}
@@ -23,14 +24,22 @@ class FakeNode:
         self.register = dict(name=name, nodeId=name, cpu=cpu, memory=memory, version='0',
                              attributes=[], **more)
         self.session = self.call('RegisterNode', self.register)['session']
+        if own_key:  # as a real one: only then the server misses it when it is silent
+            key = self.post('/_gantry/node-key?node=' + name, b'', {
+                'x-amz-content-sha256': hashlib.sha256(b'').hexdigest()})
+            self.key = key['accessKeyId'], key['secretAccessKey']
+            self.session = self.call('RegisterNode', self.register)['session']
         self.thread = threading.Thread(target=self.work, daemon=True)
-        self.thread.start()
+        if not silent:  # else it says only what call() is told to
+            self.thread.start()
 
     def call(self, op, body):
-        data = json.dumps(body).encode()
-        request = AWSRequest('POST', self.endpoint + '/', data=data, headers={
+        return self.post('/', json.dumps(body).encode(), {
             'X-Amz-Target': 'GantryAgent_20261101.' + op,
             'Content-Type': 'application/x-amz-json-1.1'})
+
+    def post(self, path, data, headers):
+        request = AWSRequest('POST', self.endpoint + path, data=data, headers=headers)
         SigV4Auth(Credentials(*self.key), 'gantry', 'us-east-1').add_auth(request)
         try:
             with urllib.request.urlopen(urllib.request.Request(
@@ -76,4 +85,5 @@ class FakeNode:
 
     def end(self):
         self.stop = True
-        self.thread.join(5)
+        if self.thread.is_alive():
+            self.thread.join(5)

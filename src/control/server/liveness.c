@@ -15,8 +15,9 @@
 enum { LOOK_MS = 500, BRAKE_FROM = 4 };
 
 struct seen {
-    int64_t at; /* monotonic ms */
+    int64_t at; /* monotonic ms; 0: not yet */
     bool lost;
+    bool refused; /* the core did not take the last change: said in the log */
     char node[128];
 };
 
@@ -30,19 +31,25 @@ struct liveness {
     bool stop, braked;
 };
 
-void liveness_heard(struct liveness *l, struct gt_str node)
+/* Under the lock. A new one was not heard yet. */
+static struct seen *entry_of(struct liveness *l, struct gt_str node)
 {
-    if (!node.n || node.n >= sizeof((struct seen *)0)->node) {
-        return;
-    }
-    pthread_mutex_lock(&l->lock);
     struct seen *seen = gt_table_get(&l->nodes, node);
     if (!seen) {
         seen = gt_new(struct seen);
         memcpy(seen->node, node.p, node.n);
         gt_table_put(&l->nodes, node, seen);
     }
-    seen->at = gt_clock_mono_ms();
+    return seen;
+}
+
+void liveness_heard(struct liveness *l, struct gt_str node)
+{
+    if (!node.n || node.n >= sizeof((struct seen *)0)->node) {
+        return;
+    }
+    pthread_mutex_lock(&l->lock);
+    entry_of(l, node)->at = gt_clock_mono_ms();
     pthread_mutex_unlock(&l->lock);
 }
 
@@ -50,7 +57,7 @@ void liveness_heard(struct liveness *l, struct gt_str node)
 
 struct listing {
     struct gt_arena *arena;
-    struct gt_str *v;
+    struct seen *v;
     size_t n;
 };
 
@@ -60,19 +67,23 @@ static int list_nodes(struct tx *tx, void *arg, struct gt_err *err)
     struct listing *l = arg;
     char *prefix = tx_key(tx, "ecs/node/");
     size_t max = tx_count(tx, prefix);
-    l->v = gt_arena_array(l->arena, struct gt_str, max);
+    l->v = gt_arena_array(l->arena, struct seen, max);
     struct tx_cursor c = tx_scan(tx, prefix, NULL);
     for (const char *key; l->n < max && (key = tx_next(&c));) {
         const struct rec_ecs_node *n = tx_get(tx, key, &rec_ecs_node_desc);
-        if (n && !n->lost) {
-            l->v[l->n++] = gt_str(gt_arena_str(l->arena, n->id));
+        if (n && n->id.n < sizeof l->v->node) {
+            struct seen *to = &l->v[l->n++];
+            memcpy(to->node, n->id.p, n->id.n);
+            to->lost = n->lost;
         }
     }
     return 0;
 }
 
-static void call(struct liveness *l, const struct service_op *op, const void *in, void *out,
-                 int (*fn)(struct tx *, void *, struct gt_err *), void *arg, struct gt_arena *a)
+/* What the operation returned, or that the core does not take it. */
+static int call(struct liveness *l, const struct service_op *op, const void *in, void *out,
+                int (*fn)(struct tx *, void *, struct gt_err *), void *arg, struct gt_arena *a,
+                struct gt_err *err)
 {
     struct core_request rq = {.call = {.op = op,
                                        .in = in,
@@ -86,9 +97,11 @@ static void call(struct liveness *l, const struct service_op *op, const void *in
                                        .arena = a,
                                        .label = op ? gt_str(op->op->name) : GT_STR_LIT("liveness")},
                               .class = CORE_AGENT};
-    if (core_thread_run(l->s->core, &rq) && rq.call.result < 0) {
-        gt_warn("liveness: %s", rq.call.err.msg);
+    if (!core_thread_run(l->s->core, &rq)) {
+        return gt_err_set(err, GT_ERR_UNAVAILABLE, "the core does not take calls");
     }
+    *err = rq.call.err;
+    return rq.call.result;
 }
 
 static const struct service_op *agent_op(const struct wire_op *op)
@@ -99,20 +112,34 @@ static const struct service_op *agent_op(const struct wire_op *op)
 static void report(struct liveness *l, const struct seen *seen)
 {
     struct gt_arena a;
+    struct gt_err err = GT_ERR_INIT;
+    int r;
     gt_arena_init(&a, GT_LIMIT_API_ARENA);
     if (seen->lost) {
         struct agent_node_lost_in in = {.node_id = gt_str(seen->node)};
         struct agent_node_lost_out out = {0};
-        gt_warn("node %s was not heard for %lld ms and counts as lost", seen->node,
-                (long long)l->lost_after_ms);
-        call(l, agent_op(&agent_op_node_lost), &in, &out, NULL, NULL, &a);
+        r = call(l, agent_op(&agent_op_node_lost), &in, &out, NULL, NULL, &a, &err);
     } else {
         struct agent_node_back_in in = {.node_id = gt_str(seen->node)};
         struct agent_node_back_out out = {0};
-        gt_info("node %s is back", seen->node);
-        call(l, agent_op(&agent_op_node_back), &in, &out, NULL, NULL, &a);
+        r = call(l, agent_op(&agent_op_node_back), &in, &out, NULL, NULL, &a, &err);
     }
     gt_arena_fini(&a);
+    if (r < 0 && !seen->refused) {
+        gt_warn("node %s is %s: %s", seen->node, seen->lost ? "lost" : "back", err.msg);
+    } else if (r == 0 && seen->lost) {
+        gt_warn("node %s was not heard for %lld ms and counts as lost", seen->node,
+                (long long)l->lost_after_ms);
+    } else if (r == 0) {
+        gt_info("node %s is back", seen->node);
+    }
+    /* What is not taken now (the core may be read only), the next look says again. */
+    bool again = r < 0 && err.kind != GT_ERR_NOT_FOUND;
+    pthread_mutex_lock(&l->lock);
+    struct seen *s = entry_of(l, gt_str(seen->node));
+    s->refused = again;
+    s->lost = again ? !seen->lost : seen->lost;
+    pthread_mutex_unlock(&l->lock);
 }
 
 /* Copies of those whose state changed, at most max. */
@@ -146,17 +173,33 @@ static size_t changes(struct liveness *l, struct seen *to, size_t max)
     return n;
 }
 
-static void *look(void *arg)
+/* Those that the core counts as lost are so here, too, until they are heard; the others have all
+ * the time once more. */
+static void recall_nodes(struct liveness *l)
 {
-    struct liveness *l = arg;
     struct gt_arena a;
     struct listing known = {.arena = &a};
     gt_arena_init(&a, GT_LIMIT_API_ARENA);
-    call(l, NULL, NULL, NULL, list_nodes, &known, &a);
-    for (size_t i = 0; i < known.n; i++) {
-        liveness_heard(l, known.v[i]);
+    struct gt_err err = GT_ERR_INIT;
+    if (call(l, NULL, NULL, NULL, list_nodes, &known, &a, &err) < 0) {
+        gt_warn("liveness: %s", err.msg);
     }
+    pthread_mutex_lock(&l->lock);
+    for (size_t i = 0; i < known.n; i++) {
+        struct seen *s = entry_of(l, gt_str(known.v[i].node));
+        s->lost = known.v[i].lost;
+        if (!s->at) { /* not heard since the server started */
+            s->at = gt_clock_mono_ms() - (s->lost ? l->lost_after_ms + 1 : 0);
+        }
+    }
+    pthread_mutex_unlock(&l->lock);
     gt_arena_fini(&a);
+}
+
+static void *look(void *arg)
+{
+    struct liveness *l = arg;
+    recall_nodes(l);
     pthread_mutex_lock(&l->lock);
     while (!l->stop) {
         struct timespec until;

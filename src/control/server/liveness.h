@@ -1,7 +1,8 @@
 /*
  * Liveness of nodes: an actor. Heartbeats are heard here and nowhere written down. A node that was
  * not heard for a while is reported to the core (NodeLost), one that is heard again is NodeBack.
- * Deadlines start anew when the server does.
+ * What the core does not take is said again. Deadlines start anew when the server does; a node that
+ * was lost by then is so until it is heard.
  *
  * When more than half of at least four nodes would be lost within one look, nothing is reported: it
  * is then rather this server that is cut off. The log says so.
