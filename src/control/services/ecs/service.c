@@ -74,15 +74,62 @@ struct gt_str service_group(struct tx *tx, struct gt_str name)
     return gt_str(gt_arena_printf(tx_arena(tx), "service:" GT_STR_FMT, GT_STR_ARG(name)));
 }
 
-struct rec_ecs_task **service_tasks(struct tx *tx, const struct rec_ecs_service *s, size_t *ret_n)
+bool deployment_pinned(const struct rec_ecs_deployment *d, struct gt_str container)
+{
+    for (size_t i = 0; i < d->pins.n; i++) {
+        if (gt_str_eq(d->pins.v[i].key, container)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool unpinned(const struct rec_ecs_task *t, const struct rec_ecs_deployment *d)
+{
+    for (size_t i = 0; i < t->containers.n; i++) {
+        const struct rec_ecs_container *c = &t->containers.v[i];
+        if (c->image_digest.n && !deployment_pinned(d, c->name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Keeps nothing of `t`, whose memory goes. */
+static void look_at(const struct rec_ecs_task *t, const struct rec_ecs_service *s,
+                    struct service_task *to)
+{
+    to->last_status = t->last_status;
+    to->desired_status = t->desired_status;
+    to->created_at = t->created_at;
+    to->unhealthy = gt_str_is(t->health, "UNHEALTHY");
+    for (size_t i = 0; i < s->deployments.n; i++) {
+        const struct rec_ecs_deployment *d = &s->deployments.v[i];
+        if (gt_str_eq(d->id, t->deployment)) {
+            to->deployment = d->id;
+            to->unpinned = d->primary && unpinned(t, d);
+        }
+    }
+}
+
+struct service_task *service_tasks(struct tx *tx, const struct rec_ecs_service *s, size_t *ret_n)
 {
     char *prefix = key_group(tx, s->cluster, service_group(tx, s->name), gt_str(""), gt_str(""));
     size_t cap = tx_count(tx, prefix), n = 0;
-    struct rec_ecs_task **v = gt_arena_array(tx_arena(tx), struct rec_ecs_task *, cap + 1);
+    struct service_task *v = gt_arena_array(tx_arena(tx), struct service_task, cap + 1);
     struct tx_cursor c = tx_scan(tx, prefix, NULL);
     for (const char *key; n < cap && (key = tx_next(&c));) {
-        v[n] = task_get(tx, s->cluster, key_tail(key));
-        n += v[n] != NULL;
+        /* <prefix><node>/<task> */
+        struct service_task *to = &v[n];
+        to->id = key_tail(key);
+        to->node = gt_str_n(key + strlen(prefix), (size_t)(to->id.p - key) - strlen(prefix) - 1);
+        struct gt_arena_mark mark = gt_arena_mark(tx_arena(tx));
+        struct rec_ecs_task *t = task_get(tx, s->cluster, to->id);
+        if (t) {
+            look_at(t, s, to);
+            n++;
+        }
+        gt_arena_release(tx_arena(tx), mark);
     }
     *ret_n = n;
     return v;

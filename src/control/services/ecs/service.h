@@ -33,8 +33,18 @@ void deployment_rollout(struct rec_ecs_deployment *d, enum rollout state, struct
 
 /* The group that a service's tasks are in: "service:<name>". */
 struct gt_str service_group(struct tx *tx, struct gt_str name);
+/* What a service looks at in a task: little, as there may be thousands. */
+struct service_task {
+    struct gt_str id, node;
+    struct gt_str deployment; /* one of the service's; empty: of none that it still has */
+    int64_t last_status, desired_status, created_at;
+    bool unhealthy;
+    bool unpinned; /* of the primary deployment, and knows a digest that this has not pinned */
+};
 /* Its tasks whose last status is not STOPPED. In the arena. */
-struct rec_ecs_task **service_tasks(struct tx *tx, const struct rec_ecs_service *s, size_t *ret_n);
+struct service_task *service_tasks(struct tx *tx, const struct rec_ecs_service *s, size_t *ret_n);
+/* Whether the deployment has the digest of a container's image. */
+bool deployment_pinned(const struct rec_ecs_deployment *d, struct gt_str container);
 
 /* Adds "(service NAME) <text>" to its events. */
 void service_event(struct tx *tx, const struct rec_ecs_service *s, const char *fmt, ...)

@@ -20,7 +20,8 @@ static struct ecs_network_configuration *show_network(struct tx *tx,
 }
 
 static void show_deployments(struct tx *tx, const struct rec_ecs_service *s,
-                             struct rec_ecs_task **tasks, size_t n_tasks, struct ecs_service *out)
+                             const struct service_task *tasks, size_t n_tasks,
+                             struct ecs_service *out)
 {
     size_t n = s->deployments.n;
     out->deployments.has = true;
@@ -31,9 +32,9 @@ static void show_deployments(struct tx *tx, const struct rec_ecs_service *s,
         struct ecs_deployment *to = &out->deployments.v[i];
         int64_t running = 0, pending = 0;
         for (size_t k = 0; k < n_tasks; k++) {
-            if (gt_str_eq(tasks[k]->deployment, d->id)) {
-                running += tasks[k]->last_status == TASK_RUNNING;
-                pending += tasks[k]->last_status < TASK_RUNNING;
+            if (gt_str_eq(tasks[k].deployment, d->id)) {
+                running += tasks[k].last_status == TASK_RUNNING;
+                pending += tasks[k].last_status < TASK_RUNNING;
             }
         }
         *to = (struct ecs_deployment){
@@ -98,7 +99,7 @@ void service_show(struct tx *tx, struct rec_ecs_service *s, bool with_tags, stru
 {
     struct gt_arena *a = tx_arena(tx);
     size_t n;
-    struct rec_ecs_task **tasks = service_tasks(tx, s, &n);
+    struct service_task *tasks = service_tasks(tx, s, &n);
     *out = (struct ecs_service){
         .service_arn = arn_service(tx, s->cluster, s->name),
         .service_name = s->name,

@@ -24,7 +24,7 @@ struct view {
     struct tx *tx;
     struct rec_ecs_service *s;
     struct rec_ecs_deployment *primary;
-    struct rec_ecs_task **tasks;
+    struct service_task *tasks;
     size_t n;
     struct plan_in counts;
     int64_t stopping; /* wanted STOPPED and not there yet */
@@ -33,14 +33,14 @@ struct view {
     bool more;        /* something was left to the next step */
 };
 
-static bool wanted(const struct rec_ecs_task *t)
+static bool wanted(const struct service_task *t)
 {
     return t->desired_status == TASK_RUNNING && t->last_status != TASK_STOPPED;
 }
 
-static bool of_primary(const struct view *v, const struct rec_ecs_task *t)
+static bool is_primary(const struct view *v, struct gt_str deployment)
 {
-    return gt_str_eq(t->deployment, v->primary->id);
+    return gt_str_eq(deployment, v->primary->id);
 }
 
 static void count(struct view *v)
@@ -50,8 +50,8 @@ static void count(struct view *v)
                                  .max_percent = v->s->max_percent};
     v->stopping = 0;
     for (size_t i = 0; i < v->n; i++) {
-        const struct rec_ecs_task *t = v->tasks[i];
-        bool fresh = of_primary(v, t), running = t->last_status == TASK_RUNNING;
+        const struct service_task *t = &v->tasks[i];
+        bool fresh = is_primary(v, t->deployment), running = t->last_status == TASK_RUNNING;
         if (!wanted(t) || t->last_status > TASK_RUNNING) {
             v->stopping += t->last_status != TASK_STOPPED;
         } else if (fresh) {
@@ -72,7 +72,7 @@ static void note_failure(struct view *v, const struct rec_ecs_task *t)
             d->failed++;
         }
     }
-    if (!of_primary(v, t)) {
+    if (!is_primary(v, t->deployment)) {
         return;
     }
     v->s->failures++;
@@ -92,7 +92,7 @@ static void note_end(struct view *v, const struct rec_ecs_task *t)
     }
     if (!t->started_at || t->stopped_at - t->started_at < EARLY_MS) {
         note_failure(v, t);
-    } else if (of_primary(v, t)) {
+    } else if (is_primary(v, t->deployment)) {
         v->s->failures = 0;
     }
 }
@@ -123,37 +123,42 @@ static void note_ended(struct view *v)
 /* The first node that resolves an image's tag pins it for the deployment. */
 static void note_digests(struct view *v)
 {
-    for (size_t i = 0; i < v->n; i++) {
-        const struct rec_ecs_task *t = v->tasks[i];
-        for (size_t k = 0; of_primary(v, t) && k < t->containers.n; k++) {
-            const struct rec_ecs_container *c = &t->containers.v[k];
-            struct rec_kv pin = {.key = c->name, .value = c->image_digest};
-            bool known = false;
-            for (size_t p = 0; p < v->primary->pins.n; p++) {
-                known = known || gt_str_eq(v->primary->pins.v[p].key, c->name);
-            }
-            if (c->image_digest.n && !known) {
-                tags_merge(v->tx, &v->primary->pins, &(struct rec_kv_list){.v = &pin, .n = 1});
-                v->changed = true;
-            }
+    size_t i = 0;
+    while (i < v->n && !v->tasks[i].unpinned) {
+        i++;
+    }
+    /* The others know the same, or are looked at in the next step: this one changes the service. */
+    const struct rec_ecs_task *t = i < v->n ? task_get(v->tx, v->s->cluster, v->tasks[i].id) : NULL;
+    for (size_t k = 0; t && k < t->containers.n; k++) {
+        const struct rec_ecs_container *c = &t->containers.v[k];
+        struct rec_kv pin = {.key = c->name, .value = c->image_digest};
+        if (c->image_digest.n && !deployment_pinned(v->primary, c->name)) {
+            tags_merge(v->tx, &v->primary->pins, &(struct rec_kv_list){.v = &pin, .n = 1});
+            v->changed = true;
         }
     }
+}
+
+static void stop_one(struct view *v, struct service_task *t, struct gt_str reason)
+{
+    struct rec_ecs_task *rec = task_get(v->tx, v->s->cluster, t->id);
+    task_stop(v->tx, rec, "ServiceSchedulerInitiated", reason);
+    t->desired_status = rec->desired_status;
 }
 
 static void replace_unhealthy(struct view *v)
 {
     int64_t left = v->bound;
     for (size_t i = 0; i < v->n; i++) {
-        struct rec_ecs_task *t = v->tasks[i];
-        if (wanted(t) && gt_str_is(t->health, "UNHEALTHY")) {
+        struct service_task *t = &v->tasks[i];
+        if (wanted(t) && t->unhealthy) {
             if (left-- == 0) {
                 v->more = true;
                 return;
             }
             service_event(v->tx, v->s, "(task " GT_STR_FMT ") failed container health checks.",
                           GT_STR_ARG(t->id));
-            task_stop(v->tx, t, "ServiceSchedulerInitiated",
-                      GT_STR_LIT("Task failed container health checks"));
+            stop_one(v, t, GT_STR_LIT("Task failed container health checks"));
             v->s->steady = false;
             v->changed = true;
         }
@@ -168,7 +173,7 @@ static int64_t **count_nodes(const struct view *v)
     struct gt_table nodes;
     gt_table_init(&nodes);
     for (size_t i = 0; i < v->n; i++) {
-        const struct rec_ecs_task *t = v->tasks[i];
+        const struct service_task *t = &v->tasks[i];
         on[i] = gt_table_get(&nodes, t->node);
         if (!on[i]) {
             on[i] = gt_arena_new(a, int64_t);
@@ -187,12 +192,12 @@ static size_t pick_to_stop(const struct view *v, int64_t *const *on_node, bool f
     size_t best = v->n;
     int64_t best_rank = -1;
     for (size_t i = 0; i < v->n; i++) {
-        const struct rec_ecs_task *t = v->tasks[i];
-        if (!wanted(t) || of_primary(v, t) != fresh) {
+        const struct service_task *t = &v->tasks[i];
+        if (!wanted(t) || is_primary(v, t->deployment) != fresh) {
             continue;
         }
         int64_t rank = *on_node[i] + (t->last_status < TASK_RUNNING ? 1 << 20 : 0);
-        if (rank > best_rank || (rank == best_rank && t->created_at > v->tasks[best]->created_at)) {
+        if (rank > best_rank || (rank == best_rank && t->created_at > v->tasks[best].created_at)) {
             best = i;
             best_rank = rank;
         }
@@ -209,11 +214,11 @@ static int64_t stop_some(struct view *v, int64_t *const *on_node, bool fresh, in
         if (at == v->n) {
             break;
         }
-        struct rec_ecs_task *t = v->tasks[at];
-        task_stop(v->tx, t, "ServiceSchedulerInitiated",
-                  gt_str(gt_arena_printf(
-                      tx_arena(v->tx), "Scaling activity initiated by (deployment " GT_STR_FMT ")",
-                      GT_STR_ARG(v->primary->id))));
+        struct service_task *t = &v->tasks[at];
+        stop_one(v, t,
+                 gt_str(gt_arena_printf(tx_arena(v->tx),
+                                        "Scaling activity initiated by (deployment " GT_STR_FMT ")",
+                                        GT_STR_ARG(v->primary->id))));
         --*on_node[at];
         gt_buf_printf(said, " (task " GT_STR_FMT ")", GT_STR_ARG(t->id));
     }
@@ -365,8 +370,8 @@ static void settle(struct view *v)
         struct rec_ecs_deployment *d = &s->deployments.v[i];
         bool has_tasks = d->primary;
         for (size_t k = 0; k < v->n && !has_tasks; k++) {
-            has_tasks = v->tasks[k]->last_status != TASK_STOPPED &&
-                        gt_str_eq(v->tasks[k]->deployment, d->id);
+            has_tasks =
+                v->tasks[k].last_status != TASK_STOPPED && gt_str_eq(v->tasks[k].deployment, d->id);
         }
         if (has_tasks) {
             s->deployments.v[kept++] = *d;
@@ -456,11 +461,6 @@ static enum step_result step(struct tx *tx, const char *key)
     return v.more ? STEP_AGAIN : STEP_DONE;
 }
 
-static bool begins(const char *s, const char *prefix)
-{
-    return strncmp(s, prefix, strlen(prefix)) == 0;
-}
-
 /* Room may have come: whoever waits for it in this cluster tries again. */
 static void wake_waiting(struct tx *tx, const char *cluster,
                          void (*emit)(void *arg, const char *key), void *arg)
@@ -477,16 +477,17 @@ static void wake_waiting(struct tx *tx, const char *cluster,
 static void watch(struct tx *tx, const char *changed, void (*emit)(void *arg, const char *key),
                   void *arg)
 {
-    const char *rest = key_rest(changed);
-    if (begins(rest, "ecs/service/")) {
+    struct gt_str rest = gt_str(key_rest(changed));
+    if (gt_str_starts(rest, GT_STR_LIT("ecs/service/"))) {
         emit(arg, changed);
-    } else if (begins(rest, "ecs/task/")) {
+    } else if (gt_str_starts(rest, GT_STR_LIT("ecs/task/"))) {
         struct rec_ecs_task *t = tx_get(tx, changed, &rec_ecs_task_desc);
         if (t && t->service.n) {
             emit(arg, key_service(tx, t->cluster, t->service));
         }
-    } else if (begins(rest, "ecs/load/") || begins(rest, "ecs/node/")) {
-        wake_waiting(tx, rest + strlen("ecs/load/"), emit, arg);
+    } else if (gt_str_starts(rest, GT_STR_LIT("ecs/load/")) ||
+               gt_str_starts(rest, GT_STR_LIT("ecs/node/"))) {
+        wake_waiting(tx, rest.p + strlen("ecs/load/"), emit, arg);
     }
 }
 

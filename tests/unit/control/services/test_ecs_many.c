@@ -392,7 +392,33 @@ GT_TEST(a_service_with_thousands_of_tasks_is_deleted)
     world_fini(&w);
 }
 
+/* What a look at a service takes does not grow with the size of its tasks. */
+GT_TEST(a_service_of_many_large_tasks)
+{
+    enum { MANY = 3000, TAGS = 48 };
+    struct world w;
+    world_init(&w);
+    world_node(&w, "n1", 100000000, 100000000);
+    define(&w, "f", 10);
+    gt_auto_buf struct gt_buf tags = GT_BUF_INIT(GT_MIB);
+    for (int i = 0; i < TAGS; i++) {
+        gt_buf_printf(&tags, "%s{'key': 'k%0100d', 'value': '%0250d'}", i ? "," : "", i, i);
+    }
+    world_has(world_call(&w, "CreateService",
+                         "{'serviceName': 's', 'taskDefinition': 'f', 'desiredCount': %d, "
+                         "'propagateTags': 'SERVICE', 'tags': [%s]}",
+                         MANY, tags.p),
+              "\"serviceName\":\"s\"");
+    world_run(&w, 1);
+    assert_int_equal(keys(&w, "live"), MANY);
+    size_t before = w.arena.used;
+    world_has(world_call(&w, "DescribeServices", "{'services': ['s']}"), "\"pendingCount\":3000");
+    assert_true(w.arena.used - before < 2 * GT_MIB);
+    world_fini(&w);
+}
+
 GT_RUN(GT_CASE(a_node_is_told_of_all_its_tasks), GT_CASE(nothing_is_skipped_when_an_answer_is_cut),
        GT_CASE(a_position_is_one_of_ours), GT_CASE(a_node_with_thousands_of_tasks_is_lost),
        GT_CASE(a_node_comes_back_while_its_tasks_are_being_stopped),
-       GT_CASE(a_service_with_thousands_of_tasks_is_deleted))
+       GT_CASE(a_service_with_thousands_of_tasks_is_deleted),
+       GT_CASE(a_service_of_many_large_tasks))
