@@ -100,6 +100,7 @@ void core_dispatch_watches(struct core *core, const char *key)
         return;
     }
     struct tx tx;
+    struct gt_arena_mark mark = gt_arena_mark(&core->arena); /* a commit may have many keys */
     internal_begin(&tx, core, key, 0);
     tx.read_only = true;
     for (size_t i = 0; core->services[i]; i++) {
@@ -111,6 +112,7 @@ void core_dispatch_watches(struct core *core, const char *key)
         }
     }
     tx_end(&tx);
+    gt_arena_release(&core->arena, mark);
 }
 
 static void step(struct core *core, const struct dirty *d)

@@ -138,7 +138,9 @@ int agent_report(struct tx *tx, const struct agent_report_in *in, struct agent_r
     out->refused.has = true;
     out->refused.v = gt_arena_array(tx_arena(tx), struct agent_refusal, in->tasks.n + 1);
     for (size_t i = 0; i < in->tasks.n; i++) {
+        struct gt_arena_mark mark = gt_arena_mark(tx_arena(tx));
         const char *why = report_one(tx, s, &in->tasks.v[i]);
+        gt_arena_release(tx_arena(tx), mark); /* what was written is kept elsewhere */
         if (why) {
             out->refused.v[out->refused.n++] =
                 (struct agent_refusal){.id = in->tasks.v[i].id, .reason = gt_str(why)};
