@@ -1,6 +1,6 @@
 /*
  * Command line options as one table that feeds the parser and the help: --name VALUE,
- * --name=VALUE, --flag, --help. What is not an option ends them, as does "--".
+ * --name=VALUE, --flag, -x VALUE, -xVALUE, letters together (-it), --help. "--" ends them.
  */
 #ifndef GT_CMD_OPTIONS_H
 #define GT_CMD_OPTIONS_H
@@ -13,18 +13,26 @@ struct option_list {
 };
 
 struct option_def {
-    const char *name;  /* without dashes; NULL ends the table */
-    const char *value; /* what follows, for the help; NULL: a flag */
-    const char *help;
+    const char *name;         /* without dashes; NULL ends the table */
+    const char *value;        /* what follows, for the help; NULL: a flag */
+    const char *help;         /* NULL: not in the help */
     const char **text;        /* where a value goes */
     bool *flag;               /* where a flag goes */
     char letter;              /* -x; 0: none */
     struct option_list *list; /* an option that may come again, instead of text */
+    const char *refused; /* an option that other tools have: not in the help, refused with this */
+    const struct option_def *more; /* of the entry that ends the table: it goes on there */
 };
 
 /* 0: go on. -1: help was printed, exit with 0. > 0: a message was printed, exit with this code.
- * *ret_first is the index of the first argument that is no option; NULL: there may be none. */
+ * What is not an option ends the options: *ret_first is its index; NULL: there may be none. `usage`
+ * begins with the name of the program or verb, which begins every message. */
 int options_parse(const struct option_def *defs, const char *usage, const char *what, int argc,
                   char **argv, int *ret_first);
+
+/* Likewise, but options may come after other arguments. Those that are no options are moved to
+ * argv[1] and so on; *argc counts them and argv[0]. */
+int options_parse_mixed(const struct option_def *defs, const char *usage, const char *what,
+                        int *argc, char **argv);
 
 #endif

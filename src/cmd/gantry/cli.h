@@ -28,6 +28,8 @@ struct instance {
 /* --state, else $GANTRY_STATE, else /var/lib/gantry. */
 const char *default_state(void);
 int instance_load(const char *state, struct instance *ret, struct gt_err *err);
+/* Likewise; prints why not, and what to do. 0, or an exit code. state NULL: default. */
+int cli_instance(const char *state, struct instance *ret);
 int instance_save(const struct instance *in, struct gt_err *err);
 
 struct cli {
@@ -52,9 +54,22 @@ struct log_place {
 };
 bool cli_log_place(struct cli *c, const struct ecs_task *t,
                    const struct ecs_container_definition *d, struct log_place *ret);
-/* Prints what is new; *token moves on. Returns how many events, or < 0. */
-int cli_log_more(struct cli *c, const struct log_place *p, char *token, size_t token_size,
-                 struct gt_err *err);
+/* What of it to print, and how far that got. */
+struct log_view {
+    int64_t since_ms; /* 0: from the beginning */
+    int tail;         /* how many of the last lines; < 0: all. At most CLI_TAIL_MAX. */
+    bool timestamps;
+    char token[1024]; /* "" at first */
+};
+enum { CLI_TAIL_MAX = 10000 };
+/* Prints what is new; the view's token moves on. Returns how many events, or < 0. */
+int cli_log_more(struct cli *c, const struct log_place *p, struct log_view *v, struct gt_err *err);
+
+/* Of all tasks of a cluster that `filter` (cluster, family, service, desired status) lists. Ends
+ * when `each` returns false. */
+int cli_each_task(struct cli *c, struct ecs_list_tasks_in filter,
+                  bool (*each)(void *arg, struct ecs_task *t), void *arg, struct gt_err *err);
+bool cli_task_stopped(struct cli *c, const struct ecs_task *t); /* or gone */
 
 /* A message to the agent of this node and its answers. */
 int agent_connect(const struct instance *in, struct gt_err *err);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 const char *default_state(void)
 {
@@ -71,6 +72,28 @@ int instance_save(const struct instance *in, struct gt_err *err)
 int cli_fail(const struct gt_err *err)
 {
     fprintf(stderr, "gantry: %s\n", err->msg);
+    if (err->kind == GT_ERR_UNAVAILABLE || err->sys_errno == ECONNREFUSED) {
+        fprintf(stderr, "Is it up? `gantry up -d` starts it.\n");
+    } else if ((err->sys_errno == EACCES || err->sys_errno == EPERM) && geteuid() != 0) {
+        fprintf(stderr, "Only root may do this; try sudo.\n");
+    }
+    return 1;
+}
+
+int cli_instance(const char *state, struct instance *ret)
+{
+    struct gt_err err = GT_ERR_INIT;
+    state = state ? state : default_state();
+    if (instance_load(state, ret, &err) == 0) {
+        return 0;
+    }
+    if (err.sys_errno != ENOENT) {
+        return cli_fail(&err);
+    }
+    fprintf(stderr,
+            "gantry: no Gantry has its state in '%s'\n"
+            "Start one with `gantry up`, or name another folder with --state or GANTRY_STATE.\n",
+            state);
     return 1;
 }
 
@@ -79,13 +102,9 @@ int cli_open(struct cli *c, const char *state)
     struct gt_err err = GT_ERR_INIT;
     char access[128] = "", secret[128] = "";
     *c = (struct cli){0};
-    state = state ? state : default_state();
-    if (instance_load(state, &c->in, &err) < 0) {
-        fprintf(stderr,
-                "gantry: no Gantry was started with the state folder '%s' (%s)\n"
-                "Start one with `gantry up`, or name another folder with --state.\n",
-                state, err.msg);
-        return 1;
+    int r = cli_instance(state, &c->in);
+    if (r != 0) {
+        return r;
     }
     json_t *key = load(c->in.key_file, &err);
     if (!key) {
@@ -117,7 +136,8 @@ int agent_connect(const struct instance *in, struct gt_err *err)
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     snprintf(sa.sun_path, sizeof sa.sun_path, "%s/agent.sock", in->run);
     if (fd < 0 || connect(fd, (struct sockaddr *)&sa, sizeof sa) < 0) {
-        int r = gt_err_errno(err, errno, "connect to the agent at '%s'", sa.sun_path);
+        int r = gt_err_errno(err, errno == ENOENT ? ECONNREFUSED : errno,
+                             "connect to the agent at '%s'", sa.sun_path);
         gt_closep(&fd);
         return r;
     }

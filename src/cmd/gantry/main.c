@@ -26,6 +26,42 @@ static const struct verb {
     {"link", cmd_pass, "a node's DNS and metadata alone (the agent starts it)"},
 };
 
+/* What docker and kubectl users try, and what it is here. */
+static const struct {
+    const char *names, *instead;
+} elsewhere[] = {
+    {" build ", "Gantry builds no images; build with buildah or podman, then push"},
+    {" pull ", "a node pulls an image when a task needs it"},
+    {" push login tag ", "images are pushed with skopeo, podman or docker: see gantry(1), IMAGES"},
+    {" rmi image ", "gantry images --remove IMAGE"},
+    {" rm container ", "a task is forgotten an hour after its end; `gantry stop TASK` ends one"},
+    {" kill delete ", "gantry stop TASK"},
+    {" start restart create ",
+     "a task runs once: `gantry run`, or a service that keeps it running"},
+    {" inspect describe get ", "aws ecs describe-tasks --tasks TASK, describe-services, ..."},
+    {" apply deploy service ", "aws ecs register-task-definition, create-service, update-service"},
+    {" scale ", "aws ecs update-service --service NAME --desired-count N"},
+    {" top stats ",
+     "gantry exec TASK ps; inside a container, $ECS_CONTAINER_METADATA_URI_V4/stats"},
+    {" cp ", "gantry exec TASK cat FILE >HERE"},
+    {" attach ", "gantry logs -f TASK, gantry exec -it TASK sh"},
+    {" info status ", "gantry doctor"},
+    {" network volume ", "part of a task definition: networkMode, volumes"},
+};
+
+static void unknown(const char *name)
+{
+    gt_auto_free char *word = gt_asprintf(" %s ", name);
+    fprintf(stderr, "gantry: unknown verb '%s'", name);
+    for (size_t i = 0; i < GT_ARRAY_LEN(elsewhere); i++) {
+        if (strstr(elsewhere[i].names, word)) {
+            fprintf(stderr, ": %s\n", elsewhere[i].instead);
+            return;
+        }
+    }
+    fprintf(stderr, "; `gantry help` lists them\n");
+}
+
 static void help(FILE *to)
 {
     fprintf(to, "usage: gantry VERB [options]\n\n"
@@ -52,26 +88,32 @@ int cmd_pass(int argc, char **argv)
     return 127;
 }
 
+static int run_verb(int argc, char **argv)
+{
+    for (size_t i = 0; i < GT_ARRAY_LEN(verbs); i++) {
+        if (gt_streq(argv[0], verbs[i].name)) {
+            return verbs[i].run(argc, argv);
+        }
+    }
+    unknown(argv[0]);
+    return 2;
+}
+
 int main(int argc, char **argv)
 {
-    if (argc < 2 || gt_streq(argv[1], "help")) {
-        help(argc < 2 ? stderr : stdout);
-        return argc < 2 ? 2 : 0;
+    const char *word = argc > 1 ? argv[1] : NULL;
+    gt_log_init("gantry");
+    if (word && gt_streq(word, "help") && argc > 2) {
+        char *more[] = {argv[2], (char *)"--help", NULL};
+        return run_verb(2, more);
     }
-    if (gt_streq(argv[1], "--help") || gt_streq(argv[1], "-h")) {
-        help(stdout);
-        return 0;
+    if (!word || gt_streq(word, "help") || gt_streq(word, "--help") || gt_streq(word, "-h")) {
+        help(word ? stdout : stderr);
+        return word ? 0 : 2;
     }
-    if (gt_streq(argv[1], "--version") || gt_streq(argv[1], "version")) {
+    if (gt_streq(word, "--version") || gt_streq(word, "-v") || gt_streq(word, "version")) {
         puts("gantry " GT_VERSION);
         return 0;
     }
-    gt_log_init("gantry");
-    for (size_t i = 0; i < GT_ARRAY_LEN(verbs); i++) {
-        if (gt_streq(argv[1], verbs[i].name)) {
-            return verbs[i].run(argc - 1, argv + 1);
-        }
-    }
-    fprintf(stderr, "gantry: unknown verb '%s'; `gantry help` lists them\n", argv[1]);
-    return 2;
+    return run_verb(argc - 1, argv + 1);
 }

@@ -3,43 +3,47 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <unistd.h>
 
 int cmd_env(int argc, char **argv)
 {
-    const char *state = default_state();
+    const char *state = NULL;
     const struct option_def defs[] = {
         {"state", "DIR", "state folder of the Gantry meant", &state, NULL},
         {0},
     };
     int r = options_parse(defs, "gantry env",
-                          "Prints shell commands that point aws and every SDK at this Gantry:\n"
+                          "Prints shell commands that point aws, every SDK and gantry itself\n"
+                          "at this Gantry:\n"
                           "    eval \"$(gantry env)\"",
                           argc, argv, NULL);
     struct instance in;
-    struct gt_err err = GT_ERR_INIT;
     if (r != 0) {
         return r < 0 ? 0 : r;
     }
-    if (instance_load(state, &in, &err) < 0) {
-        return cli_fail(&err);
+    if ((r = cli_instance(state, &in)) != 0) {
+        return r;
     }
     json_error_t why;
     json_t *key = json_load_file(in.key_file, 0, &why);
     if (!key) {
-        fprintf(stderr, "gantry: read '%s': %s\n", in.key_file, why.text);
+        fprintf(stderr, "gantry: %s\n%s", why.text,
+                geteuid() != 0 ? "Only root may read the key; try sudo.\n" : "");
         return 1;
     }
+    gt_auto_free char *real = realpath(in.state, NULL);
     printf("export AWS_ACCESS_KEY_ID=%s\n"
            "export AWS_SECRET_ACCESS_KEY=%s\n"
            "export AWS_DEFAULT_REGION=%s AWS_REGION=%s\n"
            "export AWS_ENDPOINT_URL=%s\n"
            "export AWS_EC2_METADATA_DISABLED=true\n"
+           "export GANTRY_STATE='%s'\n"
            "unset AWS_SESSION_TOKEN AWS_PROFILE\n"
            "# clients before 2023, Debian 12's aws among them, do not know AWS_ENDPOINT_URL\n"
            "aws() { command aws --endpoint-url \"$AWS_ENDPOINT_URL\" \"$@\"; }\n",
            json_string_value(json_object_get(key, "accessKeyId")),
            json_string_value(json_object_get(key, "secretAccessKey")), in.region, in.region,
-           in.endpoint);
+           in.endpoint, real ? real : in.state);
     json_decref(key);
     return 0;
 }

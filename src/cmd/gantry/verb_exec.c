@@ -150,16 +150,14 @@ int cmd_exec(int argc, char **argv)
          &interactive, 'i'},
         {"container", "NAME", "which container (the first that runs)", &container, NULL, 'c'},
         {"state", "DIR", "state folder of the Gantry meant", &state, NULL},
+        {.name = "env", .letter = 'e', .refused = "write it into CMD: env NAME=VALUE ..."},
+        {.name = "workdir", .letter = 'w', .refused = "write it into CMD: sh -c 'cd DIR && ...'"},
+        {.name = "user", .letter = 'u', .refused = "CMD runs as the container's own user"},
+        {.name = "detach", .letter = 'd', .refused = "write it into CMD: sh -c '... &'"},
         {0},
     };
     struct cli c;
     int first = 0;
-    /* docker's "-it" */
-    for (int i = 1; i < argc && argv[i][0] == '-'; i++) {
-        if (gt_streq(argv[i], "-it") || gt_streq(argv[i], "-ti")) {
-            argv[i] = (char *)"-t";
-        }
-    }
     int r = options_parse(defs, "gantry exec [options] TASK CMD...",
                           "Runs a command in a task that runs on this node. Exits with its code.",
                           argc, argv, &first);
@@ -169,6 +167,11 @@ int cmd_exec(int argc, char **argv)
     if (argc - first < 2) {
         fprintf(stderr, "gantry exec: which task, and what to run?\n");
         return 2;
+    }
+    if (tty && !isatty(0)) {
+        fprintf(stderr, "gantry exec: -t needs a terminal as standard input; without -t, what is "
+                        "piped in is passed on\n");
+        return 1;
     }
     if ((r = cli_open(&c, state)) != 0) {
         return r;

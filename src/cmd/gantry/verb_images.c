@@ -72,7 +72,8 @@ static int remove_images(int fd, const char *image)
                                  : json_pack("{s:s}", "op", "image-prune"));
     int r = check(root);
     if (r == 0) {
-        printf("removed %d images\n", (int)json_integer_value(json_object_get(root, "removed")));
+        int n = (int)json_integer_value(json_object_get(root, "removed"));
+        printf("removed %d image%s\n", n, n == 1 ? "" : "s");
     }
     json_decref(root);
     return r;
@@ -80,7 +81,7 @@ static int remove_images(int fd, const char *image)
 
 int cmd_images(int argc, char **argv)
 {
-    const char *state = default_state(), *image = NULL;
+    const char *state = NULL, *image = NULL;
     bool prune = false;
     const struct option_def defs[] = {
         {"remove", "IMAGE", "remove an image that no container runs from", &image, NULL},
@@ -95,8 +96,8 @@ int cmd_images(int argc, char **argv)
     if (r != 0) {
         return r < 0 ? 0 : r;
     }
-    if (instance_load(state, &in, &err) < 0) {
-        return cli_fail(&err);
+    if ((r = cli_instance(state, &in)) != 0) {
+        return r;
     }
     gt_auto_close int fd = agent_connect(&in, &err);
     if (fd < 0) {

@@ -1,26 +1,15 @@
 #include "cmd/gantry/cli.h"
+#include "lib/base/clock.h"
+#include "lib/wire/timestamp.h"
 #include "node/shim/shim_proto.h"
 
 #include <fcntl.h>
 #include <jansson.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-static bool stopped(struct cli *c, const struct ecs_task *t)
-{
-    struct gt_err err = GT_ERR_INIT;
-    struct gt_arena a;
-    struct gt_str arn = t->task_arn;
-    struct ecs_describe_tasks_in in = {.cluster = t->cluster_arn, .tasks = {&arn, 1, true}};
-    struct ecs_describe_tasks_out out = {0};
-    gt_arena_init(&a, 16UL << 20);
-    bool yes = api_call(c->client, &ecs_op_describe_tasks, &in, &a, &out, &err) < 0 ||
-               out.tasks.n == 0 || gt_str_is(out.tasks.v[0].last_status, "STOPPED");
-    gt_arena_fini(&a);
-    return yes;
-}
 
 /* The spool file of a container on this node, from its agent ("" when there is none), and where its
  * first frame begins. */
@@ -90,7 +79,7 @@ static int show_spool(struct cli *c, const struct ecs_task *t, const char *conta
         return 1;
     }
     for (;;) {
-        bool last = !follow || stopped(c, t);
+        bool last = !follow || cli_task_stopped(c, t);
         at = print_frames(fd, at);
         if (last) {
             return 0;
@@ -99,24 +88,35 @@ static int show_spool(struct cli *c, const struct ecs_task *t, const char *conta
     }
 }
 
-static int show(struct cli *c, const struct ecs_task *t, const char *container, bool follow)
+static int show(struct cli *c, const struct ecs_task *t, const char *container, bool follow,
+                struct log_view *view)
 {
     struct gt_err err = GT_ERR_INIT;
     struct log_place place = {0};
-    char token[1024] = "";
-    bool found = false;
+    bool found = false, named = !container;
     struct ecs_task_definition *td = cli_task_definition(c, t->task_definition_arn);
     for (size_t i = 0; td && i < td->container_definitions.n && !found; i++) {
         const struct ecs_container_definition *d = &td->container_definitions.v[i];
-        found = (!container || gt_str_is(d->name, container)) && cli_log_place(c, t, d, &place);
+        bool meant = !container || gt_str_is(d->name, container);
+        named |= meant;
+        found = meant && cli_log_place(c, t, d, &place);
+    }
+    if (td && !named) {
+        fprintf(stderr, "gantry: the task has no container '%s'\n", container);
+        return 1;
+    }
+    if (!found && (view->tail >= 0 || view->since_ms || view->timestamps)) {
+        fprintf(stderr, "gantry: this task logs to no driver: its output can be shown whole only, "
+                        "without --tail, --since and --timestamps\n");
+        return 1;
     }
     if (!found) {
         return show_spool(c, t, container, follow);
     }
     for (;;) {
-        bool last = !follow || stopped(c, t);
+        bool last = !follow || cli_task_stopped(c, t);
         int n;
-        while ((n = cli_log_more(c, &place, token, sizeof token, &err)) > 0) {
+        while ((n = cli_log_more(c, &place, view, &err)) > 0) {
         }
         if (n < 0) {
             return cli_fail(&err);
@@ -128,33 +128,72 @@ static int show(struct cli *c, const struct ecs_task *t, const char *container, 
     }
 }
 
+/* "90s", "10m", "2h", "1d": so long ago; or a time as in 2026-11-25T12:00:00Z. */
+static int parse_since(const char *text, int64_t *ret_ms)
+{
+    char *rest = NULL;
+    long long n = strtoll(text, &rest, 10);
+    const char *units = "smhd", *unit = *rest ? strchr(units, *rest) : NULL;
+    static const int64_t ms[] = {1000, 60000, 3600000, 86400000};
+    if (rest != text && unit && !rest[1] && n >= 0 && n < 100000) {
+        *ret_ms = gt_clock_real_ms() - n * ms[unit - units];
+        return 0;
+    }
+    if (wire_time_parse(gt_str(text), ret_ms) < 0 || *ret_ms < 1) {
+        fprintf(stderr, "gantry logs: --since '%s' is neither like 10m nor 2026-11-25T12:00:00Z\n",
+                text);
+        return 2;
+    }
+    return 0;
+}
+
+static int parse_tail(const char *text, int *ret)
+{
+    char *rest = NULL;
+    long n = strtol(text, &rest, 10);
+    if (gt_streq(text, "all")) {
+        return 0;
+    }
+    if (rest == text || *rest || n < 0 || n > CLI_TAIL_MAX) {
+        fprintf(stderr, "gantry logs: --tail '%s' is no number from 0 to %d\n", text, CLI_TAIL_MAX);
+        return 2;
+    }
+    *ret = (int)n;
+    return 0;
+}
+
 int cmd_logs(int argc, char **argv)
 {
-    const char *state = NULL, *container = NULL;
+    const char *state = NULL, *container = NULL, *tail = "all", *since = NULL;
+    struct log_view view = {.tail = -1};
     bool follow = false;
     const struct option_def defs[] = {
         {"follow", NULL, "go on until the task stops", NULL, &follow, 'f'},
+        {"tail", "LINES", "only the last ones (all)", &tail, NULL, 'n'},
+        {"since", "TIME", "not what is older: 10m, 2h, or 2026-11-25T12:00:00Z", &since, NULL},
+        {"timestamps", NULL, "the time in front of each line", NULL, &view.timestamps, 't'},
         {"container", "NAME", "which container (the first that logs)", &container, NULL, 'c'},
         {"state", "DIR", "state folder of the Gantry meant", &state, NULL},
         {0},
     };
     struct cli c;
-    int first = 0;
-    int r = options_parse(defs, "gantry logs [options] TASK",
-                          "Shows what a task printed. TASK is an id or the beginning of one.", argc,
-                          argv, &first);
+    int r = options_parse_mixed(defs, "gantry logs [options] TASK",
+                                "Shows what a task printed. TASK is an id or the beginning of one.",
+                                &argc, argv);
     if (r != 0) {
         return r < 0 ? 0 : r;
     }
-    if (argc - first != 1) {
+    if (argc != 2) {
         fprintf(stderr, "gantry logs: one task, please\n");
         return 2;
     }
-    if ((r = cli_open(&c, state)) != 0) {
+    if ((r = parse_tail(tail, &view.tail)) != 0 ||
+        (since && (r = parse_since(since, &view.since_ms)) != 0) ||
+        (r = cli_open(&c, state)) != 0) {
         return r;
     }
-    struct ecs_task *t = cli_task(&c, argv[first]);
-    r = t ? show(&c, t, container, follow) : 1;
+    struct ecs_task *t = cli_task(&c, argv[1]);
+    r = t ? show(&c, t, container, follow, &view) : 1;
     cli_close(&c);
     return r;
 }

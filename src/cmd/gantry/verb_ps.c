@@ -3,6 +3,23 @@
 #include "lib/base/clock.h"
 
 #include <stdio.h>
+#include <string.h>
+
+enum { COLUMNS = 6, ROWS_MAX = 100000 };
+
+struct row {
+    int64_t when; /* made, or stopped */
+    bool stopped;
+    const char *cell[COLUMNS];
+};
+
+/* Columns as wide as their widest cell; what is printed is never cut. */
+struct table {
+    struct cli *c;
+    struct row *row;
+    size_t n, room;
+    bool quiet, stopped; /* stopped ones only; else all others */
+};
 
 static void ago(int64_t ms, char *to, size_t n)
 {
@@ -11,8 +28,10 @@ static void ago(int64_t ms, char *to, size_t n)
         snprintf(to, n, "%llds", (long long)GT_MAX(s, (int64_t)0));
     } else if (s < 7200) {
         snprintf(to, n, "%lldm", (long long)s / 60);
-    } else {
+    } else if (s < 48 * 3600) {
         snprintf(to, n, "%lldh", (long long)s / 3600);
+    } else {
+        snprintf(to, n, "%lldd", (long long)s / 86400);
     }
 }
 
@@ -33,68 +52,118 @@ static void ports(const struct ecs_task *t, struct gt_buf *to)
     }
 }
 
-static void print_task(const struct ecs_task *t)
+static const char *status(struct gt_arena *a, const struct ecs_task *t)
 {
-    char since[32] = "-", what[64];
-    gt_auto_buf struct gt_buf p = GT_BUF_INIT(4096);
-    struct gt_str image = t->containers.n ? t->containers.v[0].image : GT_STR_LIT("-");
     bool stopped = gt_str_is(t->last_status, "STOPPED");
+    for (size_t i = 0; stopped && i < t->containers.n; i++) {
+        if (t->containers.v[i].has_exit_code) {
+            return gt_arena_printf(a, "STOPPED (%lld)", (long long)t->containers.v[i].exit_code);
+        }
+    }
+    return gt_str_is(t->desired_status, "STOPPED") && !stopped ? "STOPPING"
+                                                               : gt_arena_str(a, t->last_status);
+}
+
+static bool add(void *arg, struct ecs_task *t)
+{
+    struct table *to = arg;
+    struct gt_arena *a = &to->c->arena;
+    char since[32] = "-";
+    gt_auto_buf struct gt_buf p = GT_BUF_INIT(4096);
+    bool stopped = gt_str_is(t->last_status, "STOPPED");
+    if (stopped != to->stopped) {
+        return true;
+    }
     if (stopped ? t->has_stopped_at : t->has_started_at) {
         ago(stopped ? t->stopped_at : t->started_at, since, sizeof since);
     }
-    snprintf(what, sizeof what, GT_STR_FMT, GT_STR_ARG(t->last_status));
-    for (size_t i = 0; stopped && i < t->containers.n; i++) {
-        if (t->containers.v[i].has_exit_code) {
-            snprintf(what, sizeof what, "STOPPED (%lld)", (long long)t->containers.v[i].exit_code);
+    ports(t, &p);
+    if (to->n == to->room) {
+        to->room = to->room ? 2 * to->room : 64;
+        to->row = gt_realloc(to->row, to->room * sizeof *to->row);
+    }
+    struct row *row = &to->row[to->n++];
+    const char **r = row->cell;
+    row->stopped = stopped;
+    row->when = stopped ? t->stopped_at : t->created_at;
+    struct gt_str id = cli_task_id(t);
+    r[0] = gt_arena_str(a, gt_str_n(id.p, GT_MIN(id.n, (size_t)12)));
+    r[1] = t->containers.n ? gt_arena_str(a, t->containers.v[0].image) : "-";
+    r[2] = status(a, t);
+    r[3] = gt_arena_strdup(a, since);
+    r[4] = t->group.n ? gt_arena_str(a, t->group) : "-";
+    r[5] = gt_arena_str(a, gt_str_n(p.p ? p.p : "", p.n));
+    return to->n < ROWS_MAX;
+}
+
+/* Those that run first, the newest of each kind first. */
+static int by_time(const void *a, const void *b)
+{
+    const struct row *x = a, *y = b;
+    if (x->stopped != y->stopped) {
+        return x->stopped ? 1 : -1;
+    }
+    return x->when > y->when ? -1 : x->when < y->when;
+}
+
+static void print(const struct table *t)
+{
+    static const char *const head[COLUMNS] = {"TASK", "IMAGE", "STATUS", "SINCE", "GROUP", "PORTS"};
+    size_t width[COLUMNS] = {0};
+    for (size_t i = 0; t->quiet && i < t->n; i++) {
+        puts(t->row[i].cell[0]);
+    }
+    if (t->quiet) {
+        return;
+    }
+    for (size_t k = 0; k < COLUMNS; k++) {
+        width[k] = strlen(head[k]);
+        for (size_t i = 0; i < t->n; i++) {
+            width[k] = GT_MAX(width[k], strlen(t->row[i].cell[k]));
+        }
+    }
+    for (size_t i = 0; i <= t->n; i++) {
+        const char *const *row = i ? t->row[i - 1].cell : head;
+        for (size_t k = 0; k + 1 < COLUMNS; k++) {
+            printf("%-*s  ", (int)width[k], row[k]);
+        }
+        puts(row[COLUMNS - 1]);
+    }
+}
+
+/* A task whose stop was asked is listed as STOPPED by ECS while it still runs. */
+static int list(struct table *t, struct ecs_list_tasks_in filter, bool all, struct gt_err *err)
+{
+    int r = 0;
+    for (t->stopped = false; r == 0; t->stopped = true) {
+        filter.desired_status = GT_STR_LIT("RUNNING");
+        r = t->stopped ? 0 : cli_each_task(t->c, filter, add, t, err);
+        filter.desired_status = GT_STR_LIT("STOPPED");
+        r = r < 0 ? r : cli_each_task(t->c, filter, add, t, err);
+        if (t->stopped || !all) {
             break;
         }
     }
-    ports(t, &p);
-    printf("%-12.12s  %-36.36s  %-14s  %-5s  %-24.24s  %s\n", cli_task_id(t).p, image.p, what,
-           since, t->group.n ? t->group.p : "-", p.p ? p.p : "");
-}
-
-static int list(struct cli *c, struct gt_str cluster, const char *status, struct gt_err *err)
-{
-    struct ecs_list_tasks_in in = {.cluster = cluster, .desired_status = gt_str(status)};
-    struct ecs_list_tasks_out out;
-    do {
-        int r = api_call(c->client, &ecs_op_list_tasks, &in, &c->arena, &out, err);
-        if (r < 0) {
-            return r;
-        }
-        struct ecs_describe_tasks_in din = {.cluster = cluster, .tasks = out.task_arns};
-        struct ecs_describe_tasks_out dout = {0};
-        if (out.task_arns.n &&
-            (r = api_call(c->client, &ecs_op_describe_tasks, &din, &c->arena, &dout, err)) < 0) {
-            return r;
-        }
-        for (size_t i = 0; i < dout.tasks.n; i++) {
-            struct ecs_task *t = &dout.tasks.v[i];
-            /* printf wants ends of text */
-            t->task_arn = gt_str(gt_arena_str(&c->arena, t->task_arn));
-            t->group = t->group.n ? gt_str(gt_arena_str(&c->arena, t->group)) : t->group;
-            if (t->containers.n) {
-                t->containers.v[0].image =
-                    gt_str(gt_arena_str(&c->arena, t->containers.v[0].image));
-            }
-            print_task(t);
-        }
-        in.next_token = out.next_token;
-    } while (out.next_token.n);
-    return 0;
+    return r;
 }
 
 int cmd_ps(int argc, char **argv)
 {
-    const char *state = NULL;
+    const char *state = NULL, *cluster = NULL, *service = NULL, *family = NULL;
+    struct cli c;
+    struct table t = {.c = &c};
     bool all = false;
     const struct option_def defs[] = {
         {"all", NULL, "stopped tasks too (those of the last hour)", NULL, &all, 'a'},
+        {"quiet", NULL, "only the ids", NULL, &t.quiet, 'q'},
+        {"cluster", "NAME", "only of this cluster", &cluster, NULL},
+        {"service", "NAME", "only of services with this name", &service, NULL},
+        {"family", "NAME", "only of this family of task definitions", &family, NULL},
         {"state", "DIR", "state folder of the Gantry meant", &state, NULL},
+        {.name = "filter", .letter = 'f', .refused = "--cluster, --service and --family filter"},
+        {.name = "format", .refused = "aws ecs describe-tasks has --query and --output"},
         {0},
     };
-    struct cli c;
     struct gt_err err = GT_ERR_INIT;
     int r = options_parse(defs, "gantry ps", "Lists the tasks of all clusters.", argc, argv, NULL);
     if (r != 0) {
@@ -103,18 +172,28 @@ int cmd_ps(int argc, char **argv)
     if ((r = cli_open(&c, state)) != 0) {
         return r;
     }
+    struct gt_str one = gt_str(cluster ? cluster : "");
     struct ecs_list_clusters_in in = {0};
-    struct ecs_list_clusters_out out = {0};
-    r = api_call(c.client, &ecs_op_list_clusters, &in, &c.arena, &out, &err);
-    printf("%-12s  %-36s  %-14s  %-5s  %-24s  %s\n", "TASK", "IMAGE", "STATUS", "SINCE", "GROUP",
-           "PORTS");
+    struct ecs_list_clusters_out out = {.cluster_arns = {&one, 1, true}};
+    r = cluster ? 0 : api_call(c.client, &ecs_op_list_clusters, &in, &c.arena, &out, &err);
     for (size_t i = 0; r == 0 && i < out.cluster_arns.n; i++) {
-        r = list(&c, out.cluster_arns.v[i], "RUNNING", &err);
-        if (r == 0 && all) {
-            r = list(&c, out.cluster_arns.v[i], "STOPPED", &err);
+        struct ecs_list_tasks_in filter = {.cluster = out.cluster_arns.v[i],
+                                           .service_name = gt_str(service ? service : ""),
+                                           .family = gt_str(family ? family : "")};
+        r = list(&t, filter, all, &err);
+        if (r < 0 && service && !cluster &&
+            gt_streq(api_client_exception(c.client), "ServiceNotFoundException")) {
+            r = 0; /* another cluster may have it */
         }
     }
+    if (r == 0) {
+        if (t.n) {
+            qsort(t.row, t.n, sizeof *t.row, by_time);
+        }
+        print(&t);
+    }
     r = r < 0 ? cli_fail(&err) : 0;
+    free(t.row);
     cli_close(&c);
     return r;
 }

@@ -8,11 +8,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -160,6 +162,25 @@ static int lock_state(const struct instance *in, struct gt_err *err)
     return fd;
 }
 
+/* An earlier `gantry up` may have left a server that is still ending; it is waited for. */
+static bool port_is_free(const struct instance *in)
+{
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    sa.sin_port = htons((uint16_t)strtol(strrchr(in->endpoint, ':') + 1, NULL, 10));
+    int64_t until = gt_clock_mono_ms() + PATIENCE_MS;
+    for (;;) {
+        gt_auto_close int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
+        if (bind(fd, (struct sockaddr *)&sa, sizeof sa) == 0 || errno != EADDRINUSE) {
+            return true; /* what else may be wrong, the server says */
+        }
+        if (stop_asked || gt_clock_mono_ms() > until) {
+            return false;
+        }
+        poll(NULL, 0, 100);
+    }
+}
+
 /* The process that stays; what the caller of `gantry up --detach` sees comes through `say`. */
 static int run(struct instance *in, bool server_only_log, int say, struct child *children, size_t n)
 {
@@ -173,6 +194,11 @@ static int run(struct instance *in, bool server_only_log, int say, struct child 
     sigaction(SIGTERM, &sa, NULL);
     sigaction(SIGINT, &sa, NULL);
     signal(SIGPIPE, SIG_IGN);
+    if (!port_is_free(in)) {
+        dprintf(say, "gantry: another program answers at %s; --port N takes another port\n",
+                in->endpoint);
+        return 1;
+    }
     in->pid = getpid();
     if (instance_save(in, &err) < 0) {
         dprintf(say, "gantry: %s\n", err.msg);
@@ -265,6 +291,24 @@ static int detach(struct instance *in, struct child *children, size_t n)
     return 0;
 }
 
+static int check_names(const char *port, const char *name)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+    char *rest = NULL;
+    long n = strtol(port, &rest, 10);
+    if (rest == port || *rest || n < 1 || n > 65535) {
+        fprintf(stderr, "gantry up: --port '%s' is no number from 1 to 65535\n", port);
+        return 2;
+    }
+    if (!name[0] || strlen(name) > 32 || name[strspn(name, allowed)]) {
+        fprintf(stderr, "gantry up: --name '%s' is not 1 to 32 letters, digits, '-' and '_'\n",
+                name);
+        return 2;
+    }
+    return 0;
+}
+
 int cmd_up(int argc, char **argv)
 {
     const char *state = default_state(), *run_dir = NULL, *name = "gantry", *port = "4566";
@@ -294,6 +338,9 @@ int cmd_up(int argc, char **argv)
     if (geteuid() != 0) {
         fprintf(stderr, "gantry: running containers needs root; try sudo gantry up\n");
         return 1;
+    }
+    if ((r = check_names(port, name)) != 0) {
+        return r;
     }
     struct gt_err err = GT_ERR_INIT;
     struct instance in = {0};
@@ -379,6 +426,10 @@ int cmd_down(int argc, char **argv)
             return 0;
         }
         return cli_fail(&err);
+    }
+    if (geteuid() != 0) {
+        fprintf(stderr, "gantry: ending containers needs root; try sudo gantry down\n");
+        return 1;
     }
     if (running(&in) && in.pid > 0) {
         kill(in.pid, SIGTERM);
