@@ -148,6 +148,12 @@ def test_logs_of_a_part(gantry, busybox):
     assert last_status(gantry, task) == 'STOPPED'
 
 
+def test_logs_of_a_task_that_did_not_start(gantry, busybox):
+    task = run_id(gantry, busybox, 'nosuch')
+    wait_for(lambda: last_status(gantry, task) == 'STOPPED')
+    assert 'did not start: CannotStartContainerError' in gantry.cli('logs', task).stderr
+
+
 def test_ps_filters_and_stop_waits(gantry, busybox, sleeper):
     task = run_id(gantry, '--name', 'filtered', busybox, 'sleep', '1000')
     wait_for(lambda: last_status(gantry, task) == 'RUNNING')

@@ -88,6 +88,15 @@ static int show_spool(struct cli *c, const struct ecs_task *t, const char *conta
     }
 }
 
+/* What there is to read of a task that never ran. */
+static void say_why(const struct ecs_task *t)
+{
+    if (gt_str_is(t->stop_code, "TaskFailedToStart")) {
+        fprintf(stderr, "gantry: the task did not start: " GT_STR_FMT "\n",
+                GT_STR_ARG(t->stopped_reason));
+    }
+}
+
 static int show(struct cli *c, const struct ecs_task *t, const char *container, bool follow,
                 struct log_view *view)
 {
@@ -194,6 +203,9 @@ int cmd_logs(int argc, char **argv)
     }
     struct ecs_task *t = cli_task(&c, argv[1]);
     r = t ? show(&c, t, container, follow, &view) : 1;
+    if (t) {
+        say_why(t);
+    }
     cli_close(&c);
     return r;
 }
