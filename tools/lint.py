@@ -155,6 +155,10 @@ def dead_ends(path):
     for name in re.findall(r'`((?:' + tops + r')/[\w./-]+\.(?:c|h|py|md|json|scd|build|txt))`', text):
         if not any(os.path.exists(os.path.join(ROOT, base, name)) for base in ('', 'src')):
             yield f'{path}: `{name}` is not there'
+    known = {os.path.basename(p) for p in tracked('src/*', 'tests/*', 'fuzz/*', 'bench/*', 'tools/*')}
+    for name in re.findall(r'`(\w+\.[ch])`', text):
+        if name not in known | {'utils.c'}:  # the one that there must never be
+            yield f'{path}: no file is called `{name}`'
 
 
 CHECKS = {'includes': includes, 'format': format_, 'words': words, 'documents': documents}
