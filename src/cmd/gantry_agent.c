@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 int main(int argc, char **argv)
 {
@@ -35,6 +36,10 @@ int main(int argc, char **argv)
                           argv, NULL);
     if (r != 0) {
         return r < 0 ? 0 : r;
+    }
+    if (geteuid() != 0) {
+        fprintf(stderr, "gantry-agent: running containers needs root; try sudo\n");
+        return 1;
     }
     gt_log_init("agent");
     struct gt_err err = GT_ERR_INIT;

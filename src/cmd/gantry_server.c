@@ -7,6 +7,21 @@
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
+
+/* Both become parts of ARNs and keys. */
+static bool names_fit(const struct server_options *o)
+{
+    if (o->account && (strlen(o->account) != 12 || o->account[strspn(o->account, "0123456789")])) {
+        fprintf(stderr, "gantry-server: --account '%s' is not 12 digits\n", o->account);
+        return false;
+    }
+    if (o->region && !region_name_fits(o->region)) {
+        fprintf(stderr, "gantry-server: --region '%s' is not like us-east-1\n", o->region);
+        return false;
+    }
+    return true;
+}
 
 int main(int argc, char **argv)
 {
@@ -27,6 +42,9 @@ int main(int argc, char **argv)
                           argc, argv, NULL);
     if (r != 0) {
         return r < 0 ? 0 : r;
+    }
+    if (!names_fit(&o)) {
+        return 2;
     }
     gt_log_init("server");
     gt_descriptors_raise(); /* a connection takes one */

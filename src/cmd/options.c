@@ -176,3 +176,9 @@ int options_parse_mixed(const struct option_def *defs, const char *usage, const 
     *argc = n;
     return 0;
 }
+
+bool region_name_fits(const char *name)
+{
+    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-");
+    return n > 0 && n <= 32 && !name[n];
+}

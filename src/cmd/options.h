@@ -35,4 +35,7 @@ int options_parse(const struct option_def *defs, const char *usage, const char *
 int options_parse_mixed(const struct option_def *defs, const char *usage, const char *what,
                         int *argc, char **argv);
 
+/* Lower case letters, digits and '-', at most 32. */
+bool region_name_fits(const char *name);
+
 #endif

@@ -66,6 +66,11 @@ def sleeper(gantry, busybox):
     (['run', '--name', 'a b', 'x'], 125, 'Family contains invalid characters'),
     (['up', '--port', '70000'], 2, "--port '70000'"),
     (['up', '--name', 'a/b'], 2, "--name 'a/b'"),
+    (['up', '--region', 'a b'], 2, "--region 'a b'"),
+    (['server', '--region', 'a b'], 2, "--region 'a b'"),
+    (['server', '--account', '12'], 2, "--account '12' is not 12 digits"),
+    (['agent', 'x'], 2, "gantry-agent: unexpected argument 'x'"),
+    (['link', 'x'], 2, 'usage: gantry-link'),
 ])
 def test_wrong_lines_are_refused_in_words(gantry, line, code, said):
     r = gantry.cli(*line, check=False)
@@ -287,7 +292,7 @@ def test_server_or_agent_down_says_what_to_do(gantry, busybox):
 
 def test_others_than_root(gantry):
     os.chmod(gantry.dir, 0o755)
-    for verb in (['ps'], ['images'], ['env'], ['down']):
+    for verb in (['ps'], ['images'], ['env'], ['down'], ['up'], ['agent']):
         r = gantry.cli(*verb, check=False, **NOBODY)
         assert r.returncode == 1 and 'sudo' in r.stderr, (verb, r.stderr)
     assert gantry.cli('ps').returncode == 0
@@ -302,3 +307,26 @@ def test_up_on_a_port_that_is_taken(gantry, tmp_path):
                    f'gt{free_port()}', check=False)
     assert r.returncode == 1
     assert '--port N takes another port' in r.stderr
+
+
+@pytest.mark.parametrize('words, offered', [
+    (['gantry', 'do'], {'down', 'doctor'}),
+    (['gantry', 'logs', '--t'], {'--tail', '--timestamps'}),
+    (['gantry', 'run', '--memory-'], {'--memory-reservation'}),
+])
+def test_completion_of_bash(words, offered):
+    script = os.path.join(os.path.dirname(__file__), '../../packaging/gantry.bash')
+    r = subprocess.run(['bash', '-c', 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
+                        '_gantry; printf "%s\\n" "${COMPREPLY[@]}"', 'bash', script, *words],
+                       env=dict(os.environ, PATH=BIN + ':' + os.environ['PATH']), text=True,
+                       capture_output=True, check=True)
+    assert set(r.stdout.split()) == offered
+
+
+def test_completion_knows_the_tasks(gantry, sleeper):
+    script = os.path.join(os.path.dirname(__file__), '../../packaging/gantry.bash')
+    r = subprocess.run(['bash', '-c', f'source {script}; COMP_WORDS=(gantry stop {sleeper[:4]}); '
+                        'COMP_CWORD=2; _gantry; echo "${COMPREPLY[@]}"'],
+                       env=dict(gantry.env(), PATH=BIN + ':' + os.environ['PATH']), text=True,
+                       capture_output=True, check=True)
+    assert sleeper[:12] in r.stdout

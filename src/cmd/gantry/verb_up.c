@@ -291,7 +291,7 @@ static int detach(struct instance *in, struct child *children, size_t n)
     return 0;
 }
 
-static int check_names(const char *port, const char *name)
+static int check_names(const char *port, const char *name, const char *region)
 {
     static const char allowed[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
@@ -304,6 +304,10 @@ static int check_names(const char *port, const char *name)
     if (!name[0] || strlen(name) > 32 || name[strspn(name, allowed)]) {
         fprintf(stderr, "gantry up: --name '%s' is not 1 to 32 letters, digits, '-' and '_'\n",
                 name);
+        return 2;
+    }
+    if (!region_name_fits(region)) {
+        fprintf(stderr, "gantry up: --region '%s' is not like us-east-1\n", region);
         return 2;
     }
     return 0;
@@ -339,7 +343,7 @@ int cmd_up(int argc, char **argv)
         fprintf(stderr, "gantry: running containers needs root; try sudo gantry up\n");
         return 1;
     }
-    if ((r = check_names(port, name)) != 0) {
+    if ((r = check_names(port, name, region)) != 0) {
         return r;
     }
     struct gt_err err = GT_ERR_INIT;
