@@ -72,8 +72,7 @@ static int remove_images(int fd, const char *image)
                                  : json_pack("{s:s}", "op", "image-prune"));
     int r = check(root);
     if (r == 0) {
-        int n = (int)json_integer_value(json_object_get(root, "removed"));
-        printf("removed %d image%s\n", n, n == 1 ? "" : "s");
+        printf("removed %d images\n", (int)json_integer_value(json_object_get(root, "removed")));
     }
     json_decref(root);
     return r;
