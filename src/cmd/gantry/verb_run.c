@@ -222,52 +222,57 @@ static const struct option_def refused[] = {
     {0},
 };
 
+static int parse(int argc, char **argv, struct run_args *a, const char **state, int *ret_first)
+{
+    const struct option_def defs[] = {
+        {"detach", NULL, "print the task's id and return", NULL, &a->detach, 'd'},
+        {"rm", NULL, "forget its task definition and output when it ends", NULL, &a->remove},
+        {"name", "NAME", "family of the task definition (run-XXXX)", &a->name, NULL},
+        {"publish", "[HOST:]PORT[/udp]", "make a port reachable; may come again", NULL, NULL, 'p',
+         &a->publish},
+        {"env", "NAME[=VALUE]", "environment; may come again", NULL, NULL, 'e', &a->env},
+        {"env-file", "FILE", "lines of NAME=VALUE", &a->env_file, NULL},
+        {"volume", "/HOST:/PATH[:ro]", "bind mount; may come again", NULL, NULL, 'v', &a->volumes},
+        {"tmpfs", "PATH[:size=SIZE]", "in memory (64 MiB); may come again", NULL, NULL, 0,
+         &a->tmpfs},
+        {"entrypoint", "PROGRAM", "instead of the image's", &a->entry_point, NULL},
+        {"workdir", "DIR", "working directory", &a->workdir, NULL, 'w'},
+        {"user", "USER", "user[:group] in the container", &a->user, NULL, 'u'},
+        {"memory", "SIZE", "memory limit: MiB, or with k, m, g (512)", &a->memory, NULL, 'm'},
+        {"memory-reservation", "SIZE", "what the node keeps free for it", &a->reservation, NULL},
+        {"cpus", "CORES", "CPU limit, like 0.5", &a->cpus, NULL},
+        {"cpu", "UNITS", "CPU shares, 1024 a core", &a->cpu, NULL},
+        {"shm-size", "SIZE", "size of /dev/shm", &a->shm_size, NULL},
+        {"ulimit", "NAME=SOFT[:HARD]", "may come again", NULL, NULL, 0, &a->ulimits},
+        {"network", "MODE", "bridge, awsvpc, host or none (bridge)", &a->network, NULL},
+        {"init", NULL, "a small init is process 1", NULL, &a->init},
+        {"stop-timeout", "SECONDS", "from SIGTERM to SIGKILL (30)", &a->stop_timeout, NULL},
+        {"cap-add", "NAME", "add a capability; may come again", NULL, NULL, 0, &a->cap_add},
+        {"cap-drop", "NAME", "drop one; may come again", NULL, NULL, 0, &a->cap_drop},
+        {"privileged", NULL, "all capabilities and devices", NULL, &a->privileged},
+        {"security-opt", "OPTION", "no-new-privileges:true or :false; may come again", NULL, NULL,
+         0, &a->security},
+        {"read-only", NULL, "root file system read-only", NULL, &a->read_only},
+        {"cluster", "NAME", "cluster to run in (default)", &a->cluster, NULL},
+        {"state", "DIR", "state folder of the Gantry meant", state, NULL},
+        {"net", "MODE", NULL, &a->network, NULL},
+        {.more = refused},
+    };
+    return options_parse(defs, "gantry run [options] IMAGE [CMD...]",
+                         "Runs a container as a task and shows what it prints. Exits with its "
+                         "exit code.\nIMAGE without a host is a repository of this Gantry when "
+                         "it has one of that name.",
+                         argc, argv, ret_first);
+}
+
 int cmd_run(int argc, char **argv)
 {
     const char *state = NULL;
     struct run_args a = {.memory = "512", .network = "bridge"};
-    const struct option_def defs[] = {
-        {"detach", NULL, "print the task's id and return", NULL, &a.detach, 'd'},
-        {"rm", NULL, "forget its task definition and output when it ends", NULL, &a.remove},
-        {"name", "NAME", "family of the task definition (run-XXXX)", &a.name, NULL},
-        {"publish", "[HOST:]PORT[/udp]", "make a port reachable; may come again", NULL, NULL, 'p',
-         &a.publish},
-        {"env", "NAME[=VALUE]", "environment; may come again", NULL, NULL, 'e', &a.env},
-        {"env-file", "FILE", "lines of NAME=VALUE", &a.env_file, NULL},
-        {"volume", "/HOST:/PATH[:ro]", "bind mount; may come again", NULL, NULL, 'v', &a.volumes},
-        {"tmpfs", "PATH[:size=SIZE]", "in memory (64 MiB); may come again", NULL, NULL, 0,
-         &a.tmpfs},
-        {"entrypoint", "PROGRAM", "instead of the image's", &a.entry_point, NULL},
-        {"workdir", "DIR", "working directory", &a.workdir, NULL, 'w'},
-        {"user", "USER", "user[:group] in the container", &a.user, NULL, 'u'},
-        {"memory", "SIZE", "memory limit: MiB, or with k, m, g (512)", &a.memory, NULL, 'm'},
-        {"memory-reservation", "SIZE", "what the node keeps free for it", &a.reservation, NULL},
-        {"cpus", "CORES", "CPU limit, like 0.5", &a.cpus, NULL},
-        {"cpu", "UNITS", "CPU shares, 1024 a core", &a.cpu, NULL},
-        {"shm-size", "SIZE", "size of /dev/shm", &a.shm_size, NULL},
-        {"ulimit", "NAME=SOFT[:HARD]", "may come again", NULL, NULL, 0, &a.ulimits},
-        {"network", "MODE", "bridge, awsvpc, host or none (bridge)", &a.network, NULL},
-        {"init", NULL, "a small init is process 1", NULL, &a.init},
-        {"stop-timeout", "SECONDS", "from SIGTERM to SIGKILL (30)", &a.stop_timeout, NULL},
-        {"cap-add", "NAME", "add a capability; may come again", NULL, NULL, 0, &a.cap_add},
-        {"cap-drop", "NAME", "drop one; may come again", NULL, NULL, 0, &a.cap_drop},
-        {"privileged", NULL, "all capabilities and devices", NULL, &a.privileged},
-        {"security-opt", "OPTION", "no-new-privileges:true or :false; may come again", NULL, NULL,
-         0, &a.security},
-        {"read-only", NULL, "root file system read-only", NULL, &a.read_only},
-        {"cluster", "NAME", "cluster to run in (default)", &a.cluster, NULL},
-        {"state", "DIR", "state folder of the Gantry meant", &state, NULL},
-        {"net", "MODE", NULL, &a.network, NULL},
-        {.more = refused},
-    };
     struct cli c;
     char name[16];
     int first = 0;
-    int r = options_parse(defs, "gantry run [options] IMAGE [CMD...]",
-                          "Runs a container as a task and shows what it prints. Exits with its "
-                          "exit code.\nIMAGE without a host is a repository of this Gantry when "
-                          "it has one of that name.",
-                          argc, argv, &first);
+    int r = parse(argc, argv, &a, &state, &first);
     if (r != 0) {
         return r < 0 ? 0 : r;
     }

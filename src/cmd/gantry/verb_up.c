@@ -84,6 +84,13 @@ static void end(struct child *c)
     c->pid = 0;
 }
 
+static void end_all(struct child *children, size_t n)
+{
+    for (size_t i = n; i > 0; i--) {
+        end(&children[i - 1]);
+    }
+}
+
 /* The server answers and a node has registered. */
 static bool ready(const struct instance *in)
 {
@@ -181,6 +188,15 @@ static bool port_is_free(const struct instance *in)
     }
 }
 
+static void say_up(const struct instance *in, int say)
+{
+    bool usual = gt_streq(in->state, "/var/lib/gantry");
+    dprintf(say,
+            "Gantry is up at %s (state in %s).\n"
+            "Next: eval \"$(gantry env%s%s)\"; aws ecs list-clusters\n",
+            in->endpoint, in->state, usual ? "" : " --state ", usual ? "" : in->state);
+}
+
 /* The process that stays; what the caller of `gantry up --detach` sees comes through `say`. */
 static int run(struct instance *in, bool server_only_log, int say, struct child *children, size_t n)
 {
@@ -222,30 +238,23 @@ static int run(struct instance *in, bool server_only_log, int say, struct child 
         }
         poll(NULL, 0, 50);
     }
-    if (up) {
-        dprintf(say,
-                "Gantry is up at %s (state in %s).\n"
-                "Next: eval \"$(gantry env%s%s)\"; aws ecs list-clusters\n",
-                in->endpoint, in->state, gt_streq(in->state, "/var/lib/gantry") ? "" : " --state ",
-                gt_streq(in->state, "/var/lib/gantry") ? "" : in->state);
-    } else if (!stop_asked) {
+    if (!up && !stop_asked) {
         dprintf(say,
                 "gantry: %s within %d s; the log says more. `gantry doctor` checks this "
                 "machine.\n",
                 children[0].pid ? "no node registered" : "the server did not start",
                 READY_MS / 1000);
-        for (size_t i = n; i > 0; i--) {
-            end(&children[i - 1]);
-        }
+        end_all(children, n);
         return 1;
+    }
+    if (up) {
+        say_up(in, say);
     }
     if (say > 2) {
         close(say);
     }
     supervise(children, n);
-    for (size_t i = n; i > 0; i--) {
-        end(&children[i - 1]);
-    }
+    end_all(children, n);
     return 0;
 }
 
@@ -313,6 +322,17 @@ static int check_names(const char *port, const char *name, const char *region)
     return 0;
 }
 
+/* What follows from the options and in->state. */
+static void fill_instance(struct instance *in, const char *run_dir, const char *name,
+                          const char *region, const char *port)
+{
+    snprintf(in->run, sizeof in->run, "%s%s", run_dir ? "" : "/run/", run_dir ? run_dir : name);
+    snprintf(in->name, sizeof in->name, "%s", name);
+    snprintf(in->region, sizeof in->region, "%s", region);
+    snprintf(in->endpoint, sizeof in->endpoint, "http://127.0.0.1:%s", port);
+    snprintf(in->key_file, sizeof in->key_file, "%s/root.key", in->state);
+}
+
 int cmd_up(int argc, char **argv)
 {
     const char *state = default_state(), *run_dir = NULL, *name = "gantry", *port = "4566";
@@ -357,15 +377,7 @@ int cmd_up(int argc, char **argv)
         return cli_fail(&err);
     }
     snprintf(in.state, sizeof in.state, "%s", real);
-    if (run_dir) {
-        snprintf(in.run, sizeof in.run, "%s", run_dir);
-    } else {
-        snprintf(in.run, sizeof in.run, "/run/%s", name);
-    }
-    snprintf(in.name, sizeof in.name, "%s", name);
-    snprintf(in.region, sizeof in.region, "%s", region);
-    snprintf(in.endpoint, sizeof in.endpoint, "http://127.0.0.1:%s", port);
-    snprintf(in.key_file, sizeof in.key_file, "%s/root.key", in.state);
+    fill_instance(&in, run_dir, name, region, port);
     gt_auto_free char *listen = gt_asprintf("127.0.0.1:%s", port);
     gt_auto_free char *blobs = gt_asprintf("%s/server/blobs", in.state);
     struct child children[] = {
