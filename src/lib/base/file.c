@@ -123,6 +123,9 @@ int gt_file_poke(int dirfd, const char *path, const char *text, struct gt_err *e
 
 int gt_mkdirs(const char *path, mode_t mode, struct gt_err *err)
 {
+    if (mkdir(path, mode) == 0 || errno == EEXIST) {
+        return 0; /* as a rule only the last one is missing */
+    }
     gt_auto_free char *p = gt_strdup(path);
     for (char *at = p + 1;; at++) {
         if (*at != '/' && *at != '\0') {

@@ -44,6 +44,8 @@ static void clean_work(void *arg)
             log_stream_leave(gt_steal_ptr(t->containers[i].log));
         }
     }
+    gt_auto_free char *etc = task_etc_dir(t);
+    gt_remove_tree(AT_FDCWD, etc, NULL);
     task_remove_metadata(t);
     task_detach_network(t);
     for (size_t i = 0; i < GT_ARRAY_LEN(folders); i++) {

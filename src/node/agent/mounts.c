@@ -94,7 +94,7 @@ static void add_tmpfs(const struct container *c, struct gt_arena *a, struct rt_s
 static void add_etc(const struct container *c, struct gt_arena *a, struct rt_spec *s)
 {
     static const char *const files[] = {"hosts", "hostname", "resolv.conf"};
-    gt_auto_free char *etc = task_dir(c->task, "tasks");
+    gt_auto_free char *etc = task_etc_dir(c->task);
     for (size_t i = 0; i < GT_ARRAY_LEN(files); i++) {
         s->mounts.v[s->mounts.n++] = (struct rt_mount){
             .kind = RT_MOUNT_BIND,

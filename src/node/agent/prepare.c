@@ -1,4 +1,5 @@
-/* What a task needs before its first container: images, networks, log groups. On the pool. */
+/* What a task needs before its first container: images, networks, folders, log groups. On the pool.
+ */
 #include "lib/base/base64.h"
 #include "lib/base/clock.h"
 #include "lib/base/file.h"
@@ -13,15 +14,21 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+/* Images and the place to run in do not need each other. */
+struct part {
+    struct prepare *p;
+    char why[512];
+    struct gt_err err;
+};
+
 struct prepare {
     struct node *n;
     struct task *t; /* lives at least as long: a task in preparation is not freed */
     int64_t pull_started, pull_stopped;
     struct image **images;
     struct log_stream **logs;
-    bool attached;
-    char why[512];
-    struct gt_err err;
+    struct part pulls, place;
+    unsigned left; /* jobs under way; the loop's */
 };
 
 /* A password for Gantry's own registry, from the server with the node's key. */
@@ -104,14 +111,15 @@ static int pull(struct prepare *p, size_t i)
                                    .principal = "node",
                                    .cancel = &p->t->give_up,
                                    .always = true};
-    int r = image_pull(n->images, &o, &p->images[i], &p->err);
-    if (r < 0 && p->err.kind == GT_ERR_UNAVAILABLE && !atomic_load(&p->t->give_up) &&
+    struct gt_err *err = &p->pulls.err;
+    int r = image_pull(n->images, &o, &p->images[i], err);
+    if (r < 0 && err->kind == GT_ERR_UNAVAILABLE && !atomic_load(&p->t->give_up) &&
         image_find(n->images, reference, &p->images[i], NULL) == 0) {
-        gt_warn("task %s: %s; using the image that is here", p->t->id, p->err.msg);
+        gt_warn("task %s: %s; using the image that is here", p->t->id, err->msg);
         r = 0;
     }
     if (r < 0) {
-        snprintf(p->why, sizeof p->why, "%s", p->err.msg);
+        snprintf(p->pulls.why, sizeof p->pulls.why, "%s", err->msg);
     }
     return r;
 }
@@ -131,7 +139,7 @@ static int attach_one(struct prepare *p, const char *id, struct net_port *ports,
         .ports = ports,
         .n_ports = n_ports,
     };
-    return net_attach(p->n->net, &nt, ret, &p->err);
+    return net_attach(p->n->net, &nt, ret, &p->place.err);
 }
 
 /* Bridge: a namespace for each container. awsvpc and none: one for the task. */
@@ -142,7 +150,6 @@ static int attach(struct prepare *p)
     if (t->network == NETWORK_HOST) {
         return 0;
     }
-    p->attached = true;
     if (t->network == NETWORK_BRIDGE) {
         for (size_t i = 0; r >= 0 && i < t->n_containers; i++) {
             struct container *c = &t->containers[i];
@@ -157,7 +164,8 @@ static int attach(struct prepare *p)
         }
     }
     if (r < 0) {
-        snprintf(p->why, sizeof p->why, "CannotStartContainerError: %s", p->err.msg);
+        snprintf(p->place.why, sizeof p->place.why, "CannotStartContainerError: %s",
+                 p->place.err.msg);
     }
     return r;
 }
@@ -216,7 +224,7 @@ static void resolv_conf(const struct container *c, struct gt_buf *to)
 static int write_etc(struct prepare *p, struct container *c)
 {
     struct task *t = p->t;
-    gt_auto_free char *dir = task_dir(t, "tasks");
+    gt_auto_free char *dir = task_etc_dir(t);
     gt_auto_buf struct gt_buf hosts = GT_BUF_INIT(65536), name = GT_BUF_INIT(1024),
                               resolv = GT_BUF_INIT(65536);
     if (c->def->hostname.n) {
@@ -239,59 +247,87 @@ static int write_etc(struct prepare *p, struct container *c)
     }
     gt_buf_putc(&name, '\n');
     resolv_conf(c, &resolv);
-    int r = write_file(dir, c->runtime_id, "hosts", &hosts, &p->err);
+    int r = write_file(dir, c->runtime_id, "hosts", &hosts, &p->place.err);
     if (r == 0) {
-        r = write_file(dir, c->runtime_id, "hostname", &name, &p->err);
+        r = write_file(dir, c->runtime_id, "hostname", &name, &p->place.err);
     }
-    return r < 0 ? r : write_file(dir, c->runtime_id, "resolv.conf", &resolv, &p->err);
+    return r < 0 ? r : write_file(dir, c->runtime_id, "resolv.conf", &resolv, &p->place.err);
 }
 
 static int make_folders(struct prepare *p)
 {
     struct task *t = p->t;
-    gt_auto_free char *spool = task_dir(t, "spool"), *rootfs = task_dir(t, "rootfs"),
-                      *dir = task_dir(t, "tasks");
-    int r = gt_mkdirs(dir, 0700, &p->err);
-    if (r == 0) {
-        r = gt_mkdirs(spool, 0700, &p->err);
+    gt_auto_free char *spool = task_dir(t, "spool"), *own = task_dir(t, "tasks"),
+                      *etc = task_etc_dir(t);
+    const char *const folders[] = {own, spool, etc};
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < GT_ARRAY_LEN(folders); i++) {
+        r = gt_mkdirs(folders[i], 0700, &p->place.err);
     }
     for (size_t i = 0; r == 0 && i < t->n_containers; i++) {
-        gt_auto_free char *upper = gt_asprintf("%s/%s", rootfs, t->containers[i].runtime_id);
-        r = gt_mkdirs(upper, 0700, &p->err);
-        if (r == 0) {
-            r = write_etc(p, &t->containers[i]);
-        }
+        r = write_etc(p, &t->containers[i]);
     }
     if (r < 0) {
-        snprintf(p->why, sizeof p->why, "CannotCreateContainerError: %s", p->err.msg);
+        snprintf(p->place.why, sizeof p->place.why, "CannotCreateContainerError: %s",
+                 p->place.err.msg);
     }
     return r;
 }
 
-static void work(void *arg)
+/* What containers write goes on top of their images. */
+static void make_layers(struct prepare *p)
 {
-    struct prepare *p = arg;
-    struct task *t = p->t;
+    struct part *pulls = &p->pulls;
+    gt_auto_free char *rootfs = task_dir(p->t, "rootfs");
+    for (size_t i = 0; i < p->t->n_containers && !pulls->why[0]; i++) {
+        gt_auto_free char *own = gt_asprintf("%s/%s", rootfs, p->t->containers[i].runtime_id);
+        if (gt_mkdirs(own, 0700, &pulls->err) < 0) {
+            snprintf(pulls->why, sizeof pulls->why, "CannotCreateContainerError: %s",
+                     pulls->err.msg);
+        }
+    }
+}
+
+static void get_images(void *arg)
+{
+    struct prepare *p = ((struct part *)arg)->p;
     int r = 0;
     p->pull_started = gt_clock_real_ms();
-    for (size_t i = 0; r == 0 && i < t->n_containers; i++) {
+    for (size_t i = 0; r == 0 && i < p->t->n_containers; i++) {
         r = pull(p, i);
     }
     p->pull_stopped = gt_clock_real_ms();
     if (r == 0) {
-        r = attach(p);
+        make_layers(p);
     }
+}
+
+static void make_place(void *arg)
+{
+    struct part *place = arg;
+    struct prepare *p = place->p;
+    int r = attach(p);
     if (r >= 0) {
         r = make_folders(p);
     }
-    for (size_t i = 0; r == 0 && i < t->n_containers; i++) {
-        r = log_stream_open(p->n->logs, &t->containers[i], &p->logs[i], &p->err);
+    for (size_t i = 0; r == 0 && i < p->t->n_containers; i++) {
+        r = log_stream_open(p->n->logs, &p->t->containers[i], &p->logs[i], &place->err);
         if (r < 0) {
-            snprintf(p->why, sizeof p->why, "CannotStartContainerError: %s", p->err.msg);
+            snprintf(place->why, sizeof place->why, "CannotStartContainerError: %s",
+                     place->err.msg);
         }
     }
-    if (r < 0 && !p->why[0]) {
-        snprintf(p->why, sizeof p->why, "%s", p->err.msg);
+    if (r < 0 && !place->why[0]) {
+        snprintf(place->why, sizeof place->why, "%s", place->err.msg);
+    }
+}
+
+static void one_by_one(void *arg)
+{
+    struct prepare *p = arg;
+    get_images(&p->pulls);
+    if (!p->pulls.why[0]) {
+        make_place(&p->place);
     }
 }
 
@@ -312,8 +348,8 @@ static void done(struct node *n, void *arg)
         }
         c->log = p->logs[i];
     }
-    if (p->why[0]) {
-        task_fail(t, "TaskFailedToStart", "%s", p->why);
+    if (p->pulls.why[0] || p->place.why[0]) {
+        task_fail(t, "TaskFailedToStart", "%s", p->pulls.why[0] ? p->pulls.why : p->place.why);
     } else {
         t->prepared = true;
     }
@@ -327,6 +363,14 @@ static void done(struct node *n, void *arg)
     task_step(t);
     session_report_soon(n->session); /* the container first, then what the server hears of it */
     node_pool_refill_soon(n);
+}
+
+static void part_done(struct node *n, void *arg)
+{
+    struct part *part = arg;
+    if (--part->p->left == 0) {
+        done(n, part->p);
+    }
 }
 
 /* Whether all images are here, and only Gantry's own registry is asked for them: the usual case,
@@ -349,10 +393,13 @@ void task_prepare(struct task *t)
     p->t = t;
     p->images = gt_new_array(struct image *, t->n_containers);
     p->logs = gt_new_array(struct log_stream *, t->n_containers);
+    p->pulls.p = p->place.p = p;
     t->preparing = true;
     if (quick(p)) {
-        node_work(t->node, work, done, p);
+        p->left = 2;
+        node_work(t->node, get_images, part_done, &p->pulls);
+        node_work(t->node, make_place, part_done, &p->place);
     } else {
-        node_work_apart(t->node, work, done, p, &t->give_up);
+        node_work_apart(t->node, one_by_one, done, p, &t->give_up);
     }
 }

@@ -27,6 +27,11 @@ char *task_dir(const struct task *t, const char *what)
     return gt_asprintf("%s/agent/%s/%s", t->node->o.state_dir, what, t->id);
 }
 
+char *task_etc_dir(const struct task *t)
+{
+    return gt_asprintf("%s/etc/%s", t->node->o.run_dir, t->id);
+}
+
 static const struct ecs_container_override *override_of(const struct task *t, struct gt_str name)
 {
     for (size_t i = 0; i < t->over.container_overrides.n; i++) {
