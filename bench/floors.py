@@ -22,9 +22,9 @@ class Start:
         return int(r.stdout) / 1e6
 
 
-def journal(b, in_flight, seconds, size=1500):
-    """Group commit alone, on the same disk: entries a second."""
+def journal(b, in_flight, seconds, size=1500, apart_ms=0):
+    """Group commit alone, on the same disk: entries a second, ms until one is durable."""
     r = subprocess.run([b.program('journal-floor'), b.dir, str(seconds), str(size),
-                        str(in_flight)], capture_output=True, text=True, check=True)
+                        str(in_flight), str(apart_ms)], capture_output=True, text=True, check=True)
     return {'per_second': float(re.search(r'([0-9]+) entries/s', r.stdout).group(1)),
             'ms': float(re.search(r'durable after +([0-9.]+) ms', r.stdout).group(1))}

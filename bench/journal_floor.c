@@ -1,9 +1,10 @@
 /*
  * What the journal's group commit gives by itself: `depth` writers, each with one entry of `bytes`
  * (as it is stored, with all that goes with it) under way at a time, for `seconds`. The figure that
- * durable API calls are held against.
+ * durable API calls are held against. With `apart` ms between an entry and the next, as far apart
+ * as starts of containers are measured: threads and disk are at rest then, and wake up slower.
  *
- *     journal-floor DIR [seconds [bytes [depth]]]
+ *     journal-floor DIR [seconds [bytes [depth [apart]]]]
  *
  * prints a line for each depth, or for the one that is given: entries a second, time to durability
  * (median, p99), commits.
@@ -53,7 +54,7 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void run(const char *dir, unsigned depth, double seconds, size_t bytes)
+static void run(const char *dir, unsigned depth, double seconds, size_t bytes, unsigned apart_ms)
 {
     gt_auto_free char *path = gt_asprintf("%s/floor-%u.db", dir, depth);
     struct journal *j;
@@ -78,6 +79,7 @@ static void run(const char *dir, unsigned depth, double seconds, size_t bytes)
         }
         uint64_t room = depth - (revision - durable);
         pthread_mutex_unlock(&lock);
+        usleep(apart_ms * 1000);
         while (room--) {
             revision++;
             appended_at[revision % MAX_SAMPLES] = gt_clock_mono_ns();
@@ -106,7 +108,7 @@ int main(int argc, char **argv)
 {
     static const unsigned depths[] = {1, 8, 64, 100, 1000};
     if (argc < 2) {
-        fprintf(stderr, "usage: %s DIR [SECONDS [BYTES [DEPTH]]]\n", argv[0]);
+        fprintf(stderr, "usage: %s DIR [SECONDS [BYTES [DEPTH [APART]]]]\n", argv[0]);
         return 2;
     }
     appended_at = gt_new_array(int64_t, MAX_SAMPLES);
@@ -114,7 +116,7 @@ int main(int argc, char **argv)
     unsigned only = argc > 4 ? (unsigned)atoi(argv[4]) : 0;
     for (size_t i = 0; i < (only ? 1 : GT_ARRAY_LEN(depths)); i++) {
         run(argv[1], only ? only : depths[i], argc > 2 ? atof(argv[2]) : 3,
-            argc > 3 ? (size_t)atol(argv[3]) : 1500);
+            argc > 3 ? (size_t)atol(argv[3]) : 1500, argc > 5 ? (unsigned)atoi(argv[5]) : 0);
     }
     free(samples);
     free(appended_at);

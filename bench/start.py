@@ -61,7 +61,7 @@ def main(rounds, peers_too=True):
             for k, v in took.items():
                 if i >= 2:  # the first ones fill caches, everyone's
                     samples[k].append(v)
-        commit = floors.journal(b, 1, 1)['ms']
+        commit = floors.journal(b, 1, 4, apart_ms=int(BETWEEN * 1000))['ms']
         return figures(samples, commit)
     except subprocess.CalledProcessError as e:
         raise RuntimeError(f'{e}\n{e.stdout}\n{e.stderr}') from e
