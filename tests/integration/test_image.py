@@ -586,13 +586,14 @@ def test_a_layer_that_was_not_durable_does_not_outlive_its_boot(store, registry)
     registry.add_image("app", [registry.add_layer(item("f", "x")), registry.add_layer(item("g", "y"))])
     ref = registry.host + "/app:1"
     store.pull(ref)
-    for _ in range(100):  # made durable by whoever has the store open
-        store.run("list")
-        if not any("boot" in f for f in layer_files(store).values()):
-            break
-        time.sleep(0.05)
-    else:
-        pytest.fail("never made durable")
+    with subprocess.Popen(store.argv("hold"), stdin=subprocess.PIPE) as holder:
+        for _ in range(600):  # made durable by whoever has the store open, behind what others wrote
+            if not any("boot" in f for f in layer_files(store).values()):
+                break
+            time.sleep(0.05)
+        else:
+            pytest.fail("never made durable")
+        holder.stdin.close()
     path, layer = sorted(layer_files(store).items())[0]
     with open("/proc/sys/kernel/random/boot_id") as f:
         here = f.read().strip()

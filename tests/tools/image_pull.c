@@ -183,6 +183,11 @@ static int run(struct tool *t, int argc, char **argv)
     if (argc == 1 && strcmp(argv[0], "list") == 0) {
         return list(t);
     }
+    if (argc == 1 && strcmp(argv[0], "hold") == 0) { /* the store stays open, as an agent's does */
+        while (getchar() != EOF) {
+        }
+        return 0;
+    }
     if (argc == 2 && strcmp(argv[0], "remove") == 0) {
         return image_remove(t->s, argv[1], &err) < 0 ? fail(&err) : 0;
     }
@@ -190,7 +195,7 @@ static int run(struct tool *t, int argc, char **argv)
         return image_prune(t->s, &err) < 0 ? fail(&err) : 0;
     }
     fprintf(stderr, "image_pull: pull REFERENCE... | find REFERENCE | list | remove REFERENCE | "
-                    "prune\n");
+                    "prune | hold\n");
     return 2;
 }
 
