@@ -241,6 +241,13 @@ def test_not_loopback_without_tls(tmp_path):
     assert r.returncode != 0 and 'tls' in r.stderr.lower()
 
 
+def test_listen_wants_host_and_port(tmp_path):
+    from conftest import BIN
+    r = subprocess.run([BIN + '/gantry-server', '--listen', '4872', '--state', str(tmp_path)],
+                       capture_output=True, text=True, timeout=20)
+    assert r.returncode != 0 and 'HOST:PORT' in r.stderr, r.stderr
+
+
 def test_tls(tmp_path):
     cert, key = str(tmp_path / 'cert.pem'), str(tmp_path / 'key.pem')
     subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256',

@@ -151,6 +151,9 @@ static int open_http(struct server *s, const struct server_options *o, struct gt
 static int start(struct server *s, const struct server_options *o, struct gt_err *err)
 {
     bool tls = o->tls_cert_file && o->tls_key_file;
+    if (!strchr(o->listen, ':')) {
+        return gt_err_set(err, GT_ERR_INVALID, "--listen '%s' is not HOST:PORT", o->listen);
+    }
     if (!tls && !loopback(o->listen)) {
         return gt_err_set(err, GT_ERR_INVALID,
                           "'%s' is not loopback: others could read keys and images on the way; "
