@@ -97,82 +97,105 @@ static int fetch_key(struct api_client *c, struct node_identity *id, struct gt_a
     return r;
 }
 
-static int do_register(struct session *s, struct api_client *c, struct gt_err *err)
+static void add_attributes(struct agent_attribute_list *l, struct gt_arena *a)
+{
+    struct utsname un;
+    uname(&un);
+    l->v = gt_arena_array(a, struct agent_attribute, 3 + GT_ARRAY_LEN(capabilities));
+    attribute(l, "ecs.os-type", "linux");
+    attribute(l, "ecs.cpu-architecture", gt_streq(un.machine, "aarch64") ? "arm64" : "x86_64");
+    attribute(l, "ecs.instance-type", "gantry");
+    for (size_t i = 0; i < GT_ARRAY_LEN(capabilities); i++) {
+        attribute(l, capabilities[i], NULL);
+    }
+}
+
+/* What the node says of itself; texts live in the arena or the session. */
+static void describe_node(struct session *s, struct gt_arena *a, struct agent_register_node_in *in)
 {
     struct node *n = s->n;
-    struct agent_register_node_in in = {0};
-    struct agent_register_node_out out = {0};
-    struct agent_attribute attributes[3 + GT_ARRAY_LEN(capabilities)];
-    struct utsname un;
     struct sysinfo si;
     char host[65] = "node", subnet[20];
-    struct gt_arena a;
-
     gethostname(host, sizeof host - 1);
-    uname(&un);
     sysinfo(&si);
-    bool arm = gt_streq(un.machine, "aarch64"), own_key = false;
-    in.name = gt_str(n->o.node_name ? n->o.node_name : host);
-    in.cluster = gt_str(n->o.cluster);
+    in->name = gt_str(n->o.node_name ? n->o.node_name : gt_arena_strdup(a, host));
+    in->cluster = gt_str(n->o.cluster);
     if (s->self.node_id[0]) {
-        in.node_id = gt_str(s->self.node_id);
+        in->node_id = gt_str(s->self.node_id);
     }
     if (s->self.cluster_id[0]) {
-        in.cluster_id = gt_str(s->self.cluster_id);
-        WIRE_SET(&in, epoch, s->self.epoch);
+        in->cluster_id = gt_str(s->self.cluster_id);
+        WIRE_SET(in, epoch, s->self.epoch);
     }
-    WIRE_SET(&in, cpu, sysconf(_SC_NPROCESSORS_ONLN) * 1024);
-    WIRE_SET(&in, memory, (int64_t)((uint64_t)si.totalram * si.mem_unit >> 20));
-    WIRE_SET(&in, external, n->o.external);
-    in.version = GT_STR_LIT(GT_VERSION);
+    WIRE_SET(in, cpu, sysconf(_SC_NPROCESSORS_ONLN) * 1024);
+    WIRE_SET(in, memory, (int64_t)((uint64_t)si.totalram * si.mem_unit >> 20));
+    WIRE_SET(in, external, n->o.external);
+    in->version = GT_STR_LIT(GT_VERSION);
     /* A range that this host has no route to: its own of before, or a free one. */
     if (s->self.subnet[0]) {
-        in.subnet = gt_str(s->self.subnet);
+        in->subnet = gt_str(s->self.subnet);
     } else if (net_free_subnet(n->o.name, subnet, NULL) == 0) {
-        in.subnet = gt_str(subnet);
+        in->subnet = gt_str(gt_arena_strdup(a, subnet));
     }
-    in.attributes.v = attributes;
-    attribute(&in.attributes, "ecs.os-type", "linux");
-    attribute(&in.attributes, "ecs.cpu-architecture", arm ? "arm64" : "x86_64");
-    attribute(&in.attributes, "ecs.instance-type", "gantry");
-    for (size_t i = 0; i < GT_ARRAY_LEN(capabilities); i++) {
-        attribute(&in.attributes, capabilities[i], NULL);
-    }
+    add_attributes(&in->attributes, a);
+}
 
-    gt_arena_init(&a, GT_LIMIT_API_ARENA);
-    int r = api_call(c, &agent_op_register_node, &in, &a, &out, err);
-    if (r == 0) {
-        struct registered *got = gt_new(struct registered);
-        got->id = s->self;
-        struct node_identity *id = &got->id;
-        snprintf(id->node_id, sizeof id->node_id, GT_STR_FMT, GT_STR_ARG(out.node_id));
-        snprintf(id->instance_arn, sizeof id->instance_arn, GT_STR_FMT,
-                 GT_STR_ARG(out.container_instance_arn));
-        snprintf(id->cluster, sizeof id->cluster, GT_STR_FMT, GT_STR_ARG(out.cluster));
-        snprintf(id->cluster_id, sizeof id->cluster_id, GT_STR_FMT, GT_STR_ARG(out.cluster_id));
-        snprintf(id->subnet, sizeof id->subnet, GT_STR_FMT, GT_STR_ARG(out.subnet));
-        id->epoch = out.epoch;
-        own_key = !gt_str_starts(gt_str(id->access_key), GT_STR_LIT("GTNODE-"));
-        if (own_key && (r = fetch_key(c, id, &a, err)) < 0) {
-            free(got);
-            gt_arena_fini(&a);
-            return r;
-        }
-        s->self = *id;
-        node_keys_set(n, id);
-        node_post(n, on_registered, got);
-        if (own_key) {
-            /* Once more, as itself: the session belongs to who opened it. */
-            gt_arena_fini(&a);
-            return -EAGAIN;
-        }
-        pthread_mutex_lock(&s->lock);
-        snprintf(s->id, sizeof s->id, GT_STR_FMT, GT_STR_ARG(out.session));
-        s->heartbeat_ms = out.has_heartbeat_ms ? out.heartbeat_ms : 10000;
-        pthread_cond_broadcast(&s->changed);
-        pthread_mutex_unlock(&s->lock);
-        gt_info("registered with %s as %.*s", n->o.server, GT_STR_ARG(out.node_id));
+static void take_identity(const struct agent_register_node_out *out, struct node_identity *id)
+{
+    snprintf(id->node_id, sizeof id->node_id, GT_STR_FMT, GT_STR_ARG(out->node_id));
+    snprintf(id->instance_arn, sizeof id->instance_arn, GT_STR_FMT,
+             GT_STR_ARG(out->container_instance_arn));
+    snprintf(id->cluster, sizeof id->cluster, GT_STR_FMT, GT_STR_ARG(out->cluster));
+    snprintf(id->cluster_id, sizeof id->cluster_id, GT_STR_FMT, GT_STR_ARG(out->cluster_id));
+    snprintf(id->subnet, sizeof id->subnet, GT_STR_FMT, GT_STR_ARG(out->subnet));
+    id->epoch = out->epoch;
+}
+
+static void open_session(struct session *s, const struct agent_register_node_out *out)
+{
+    pthread_mutex_lock(&s->lock);
+    snprintf(s->id, sizeof s->id, GT_STR_FMT, GT_STR_ARG(out->session));
+    s->heartbeat_ms = out->has_heartbeat_ms ? out->heartbeat_ms : 10000;
+    pthread_cond_broadcast(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+    gt_info("registered with %s as %.*s", s->n->o.server, GT_STR_ARG(out->node_id));
+}
+
+/* -EAGAIN: it has a key of its own now, and is to register once more with that: a session belongs
+ * to who opened it. */
+static int register_in(struct session *s, struct api_client *c, struct gt_arena *a,
+                       struct gt_err *err)
+{
+    struct agent_register_node_in in = {0};
+    struct agent_register_node_out out = {0};
+    describe_node(s, a, &in);
+    int r = api_call(c, &agent_op_register_node, &in, a, &out, err);
+    if (r < 0) {
+        return r;
     }
+    struct node_identity id = s->self;
+    take_identity(&out, &id);
+    bool borrowed = !gt_str_starts(gt_str(id.access_key), GT_STR_LIT("GTNODE-"));
+    if (borrowed && (r = fetch_key(c, &id, a, err)) < 0) {
+        return r;
+    }
+    s->self = id;
+    node_keys_set(s->n, &id);
+    struct registered *got = gt_new(struct registered);
+    got->id = id;
+    node_post(s->n, on_registered, got);
+    if (borrowed) {
+        return -EAGAIN;
+    }
+    open_session(s, &out);
+    return 0;
+}
+
+static int do_register(struct session *s, struct api_client *c, struct gt_err *err)
+{
+    struct gt_arena a;
+    gt_arena_init(&a, GT_LIMIT_API_ARENA);
+    int r = register_in(s, c, &a, err);
     gt_arena_fini(&a);
     return r;
 }
