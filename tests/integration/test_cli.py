@@ -185,8 +185,10 @@ def test_a_beginning_that_two_tasks_have(gantry, busybox, sleeper):
 
 
 def interrupt(gantry, *line, until):
+    """As from a terminal: what a shell started in the background has inherited SIGINT ignored."""
     p = subprocess.Popen([os.path.join(BIN, 'gantry'), *line], env=gantry.env(), text=True,
-                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     said = ''
     while until not in said:
         said += p.stdout.readline()
