@@ -288,8 +288,8 @@ def test_umoci_image_after_a_round_trip(server, repo, auth, tmp_path):
     there = Layout(f'{tmp_path}/there')
     skopeo(auth, 'copy', there.tag(there.image()), f'docker://{server.host}/{repo}:v1')
     skopeo(auth, 'copy', f'docker://{server.host}/{repo}:v1', f'oci:{tmp_path}/back:latest')
-    run('umoci', 'raw', 'unpack', '--image', f'{tmp_path}/back:latest', f'{tmp_path}/root')
-    assert os.path.getsize(f'{tmp_path}/root/file1') == 200_000
+    run('umoci', 'raw', 'unpack', '--image', f'{tmp_path}/back:latest', f'{tmp_path}/unpacked')
+    assert os.path.getsize(f'{tmp_path}/unpacked/file1') == 200_000
 
 
 def test_docker_client_reads_manifests(server, repo, auth, web, tmp_path):
