@@ -183,6 +183,7 @@ static void on_readable(uv_poll_t *p, int status, int events)
     task_drain_shim(t);
     task_step(t);
 }
+
 void task_attach_shim(struct task *t)
 {
     t->poll = gt_new(uv_poll_t);
