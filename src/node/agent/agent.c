@@ -80,10 +80,13 @@ static void trim_spools(struct task *t)
     enum { KEEP = 16 * 1024 * 1024 };
     for (size_t i = 0; t->shim && t->phase == TASK_ACTIVE && i < t->n_containers; i++) {
         struct container *c = &t->containers[i];
+        if (c->log) {
+            continue;
+        }
         gt_auto_free char *spool = task_dir(t, "spool");
         gt_auto_free char *path = gt_asprintf("%s/%s.log", spool, c->runtime_id);
         struct stat st;
-        uint64_t written = !c->log && stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
+        uint64_t written = stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
         if (written > c->spool_from + 2 * KEEP) {
             c->spool_from = log_spool_boundary(path, c->spool_from, written - KEEP);
             shim_send_spool_ack(t->shim, c->runtime_id, c->spool_from, NULL);
