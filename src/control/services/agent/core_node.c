@@ -1,6 +1,7 @@
 /* RegisterNode, Heartbeat, NodeLost, NodeBack. */
 #include "control/services/agent/agent.h"
 #include "control/services/ecs/cluster.h"
+#include "control/services/ecs/instance.h"
 #include "control/services/ecs/names.h"
 #include "control/services/gen/agent_handlers.h"
 #include "lib/base/mem.h"
@@ -148,7 +149,7 @@ static void take_node(struct tx *tx, const struct agent_register_node_in *in,
                       struct rec_ecs_node *n)
 {
     n->name = in->name;
-    n->status = GT_STR_LIT("ACTIVE");
+    n->status = n->status.n ? n->status : GT_STR_LIT(NODE_ACTIVE); /* DRAINING stays */
     n->cpu = in->cpu;
     n->memory = in->memory;
     n->ports.v = in->ports_reserved.v;

@@ -166,6 +166,11 @@ char *key_node(struct tx *tx, struct gt_str cluster, struct gt_str node)
     return key_two(tx, "node", cluster, node);
 }
 
+char *key_drain(struct tx *tx, struct gt_str cluster, struct gt_str node)
+{
+    return key_two(tx, "drain", cluster, node);
+}
+
 char *key_load(struct tx *tx, struct gt_str cluster, struct gt_str node)
 {
     return key_two(tx, "load", cluster, node);

@@ -123,6 +123,8 @@ struct service_task *service_tasks(struct tx *tx, const struct rec_ecs_service *
         struct service_task *to = &v[n];
         to->id = key_tail(key);
         to->node = gt_str_n(key + strlen(prefix), (size_t)(to->id.p - key) - strlen(prefix) - 1);
+        bool same = n > 0 && gt_str_eq(v[n - 1].node, to->node);
+        to->leaving = same ? v[n - 1].leaving : tx_exists(tx, key_drain(tx, s->cluster, to->node));
         struct gt_arena_mark mark = gt_arena_mark(tx_arena(tx));
         struct rec_ecs_task *t = task_get(tx, s->cluster, to->id);
         if (t) {

@@ -39,6 +39,7 @@ struct service_task {
     struct gt_str deployment; /* one of the service's; empty: of none that it still has */
     int64_t last_status, desired_status, created_at;
     bool unhealthy;
+    bool leaving;  /* its node is DRAINING */
     bool unpinned; /* of the primary deployment, and knows a digest that this has not pinned */
 };
 /* Its tasks whose last status is not STOPPED. In the arena. */
@@ -54,16 +55,17 @@ void service_show(struct tx *tx, struct rec_ecs_service *s, bool with_tags,
                   struct ecs_service *out);
 
 /*
- * How many tasks to start and stop next; pure. Counts are of tasks that are wanted RUNNING.
+ * How many tasks to start and stop next; pure. Counts are of tasks that are wanted RUNNING. A task
+ * on a DRAINING node is to be replaced, as one of an old deployment is.
  */
 struct plan_in {
     int64_t desired, min_percent, max_percent;
-    int64_t new_running, new_pending; /* of the primary deployment */
-    int64_t old_running, old_pending; /* of the others */
+    int64_t new_running, new_pending; /* of the primary deployment, and where they may stay */
+    int64_t old_running, old_pending; /* the others */
 };
 struct plan {
     int64_t start;    /* of the primary deployment */
-    int64_t stop_new; /* surplus of the primary one */
+    int64_t stop_new; /* surplus of those that may stay */
     int64_t stop_old; /* pending ones first */
     bool stuck;       /* the percentages let nothing happen */
 };

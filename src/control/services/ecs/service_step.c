@@ -43,6 +43,12 @@ static bool is_primary(const struct view *v, struct gt_str deployment)
     return gt_str_eq(deployment, v->primary->id);
 }
 
+/* Of the primary deployment, and on a node where it may stay. */
+static bool is_fresh(const struct view *v, const struct service_task *t)
+{
+    return is_primary(v, t->deployment) && !t->leaving;
+}
+
 static void count(struct view *v)
 {
     v->counts = (struct plan_in){.desired = v->s->desired,
@@ -51,7 +57,7 @@ static void count(struct view *v)
     v->stopping = 0;
     for (size_t i = 0; i < v->n; i++) {
         const struct service_task *t = &v->tasks[i];
-        bool fresh = is_primary(v, t->deployment), running = t->last_status == TASK_RUNNING;
+        bool fresh = is_fresh(v, t), running = t->last_status == TASK_RUNNING;
         if (!wanted(t) || t->last_status > TASK_RUNNING) {
             v->stopping += t->last_status != TASK_STOPPED;
         } else if (fresh) {
@@ -193,7 +199,7 @@ static size_t pick_to_stop(const struct view *v, int64_t *const *on_node, bool f
     int64_t best_rank = -1;
     for (size_t i = 0; i < v->n; i++) {
         const struct service_task *t = &v->tasks[i];
-        if (!wanted(t) || is_primary(v, t->deployment) != fresh) {
+        if (!wanted(t) || is_fresh(v, t) != fresh) {
             continue;
         }
         int64_t rank = *on_node[i] + (t->last_status < TASK_RUNNING ? 1 << 20 : 0);
@@ -474,6 +480,22 @@ static void wake_waiting(struct tx *tx, const char *cluster,
     }
 }
 
+/* A node drains, or does so no more: of what it was given, whatever is a service's. */
+static void wake_drained(struct tx *tx, struct gt_str node,
+                         void (*emit)(void *arg, const char *key), void *arg)
+{
+    struct tx_cursor c = tx_scan(tx, key_assign(tx, node, gt_str("")), NULL);
+    for (const char *key; (key = tx_next(&c));) {
+        struct gt_arena_mark mark = gt_arena_mark(tx_arena(tx));
+        struct rec_ecs_assignment *a = tx_get(tx, key, &rec_ecs_assignment_desc);
+        struct rec_ecs_task *t = task_get(tx, a->cluster, a->task);
+        if (t && t->service.n) {
+            emit(arg, key_service(tx, t->cluster, t->service));
+        }
+        gt_arena_release(tx_arena(tx), mark);
+    }
+}
+
 static void watch(struct tx *tx, const char *changed, void (*emit)(void *arg, const char *key),
                   void *arg)
 {
@@ -485,6 +507,8 @@ static void watch(struct tx *tx, const char *changed, void (*emit)(void *arg, co
         if (t && t->service.n) {
             emit(arg, key_service(tx, t->cluster, t->service));
         }
+    } else if (gt_str_starts(rest, GT_STR_LIT("ecs/drain/"))) {
+        wake_drained(tx, key_tail(changed), emit, arg);
     } else if (gt_str_starts(rest, GT_STR_LIT("ecs/load/")) ||
                gt_str_starts(rest, GT_STR_LIT("ecs/node/"))) {
         wake_waiting(tx, rest.p + strlen("ecs/load/"), emit, arg);

@@ -1,0 +1,26 @@
+/*
+ * Container instances: the nodes of a cluster as the ECS API names and shows them.
+ *
+ * A node is ACTIVE, or DRAINING: nothing new is placed on it, and its services' tasks are replaced
+ * elsewhere as their deployment configuration allows (service_plan); other tasks go on.
+ */
+#ifndef GT_CONTROL_ECS_INSTANCE_H
+#define GT_CONTROL_ECS_INSTANCE_H
+
+#include "control/core/tx.h"
+#include "lib/wire/gen/ecs.h"
+#include "store/record/gen/rec_ecs.h"
+
+#define NODE_ACTIVE "ACTIVE"
+#define NODE_DRAINING "DRAINING"
+
+/* The node that a request means: an id or an ARN. NULL: there is none in this cluster. */
+struct rec_ecs_node *instance_of(struct tx *tx, struct gt_str cluster, struct gt_str said);
+/* One more failure: what was named is not there. */
+void instance_missing(struct tx *tx, struct gt_str cluster, struct gt_str said,
+                      struct ecs_failure_list *to);
+
+void instance_show(struct tx *tx, const struct rec_ecs_node *n, const struct wire_str_list *include,
+                   struct ecs_container_instance *out);
+
+#endif
