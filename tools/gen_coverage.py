@@ -9,7 +9,7 @@ import pathlib
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-INTERNAL = {"agent"}
+INTERNAL = {"admin", "agent"}
 
 
 def services():

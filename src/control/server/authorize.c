@@ -24,6 +24,10 @@ static bool node_may(const struct wire_op *op)
 
 int server_authorize_data(const struct principal *p, const struct wire_op *op, struct gt_err *err)
 {
+    if (gt_streq(op->service->name, "admin") && p->kind != PRINCIPAL_ROOT) {
+        return gt_err_aws(err, GT_ERR_DENIED, "AccessDeniedException",
+                          "%s is for the root key alone", op->name);
+    }
     if (p->kind == PRINCIPAL_ROOT || p->kind == PRINCIPAL_INTERNAL ||
         (p->kind == PRINCIPAL_NODE && node_may(op))) {
         return 0;

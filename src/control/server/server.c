@@ -4,6 +4,7 @@
 #include "control/server/liveness.h"
 #include "control/server/node_key.h"
 #include "control/server/server_priv.h"
+#include "control/services/admin/admin.h"
 #include "control/services/agent/agent.h"
 #include "control/services/ecr/ecr.h"
 #include "control/services/ecs/ecs.h"
@@ -13,6 +14,7 @@
 #include "lib/base/file.h"
 #include "lib/base/log.h"
 #include "lib/base/rand.h"
+#include "lib/wire/gen/admin.h"
 #include "lib/wire/gen/agent.h"
 #include "lib/wire/gen/ecr.h"
 #include "lib/wire/gen/ecs.h"
@@ -91,6 +93,7 @@ static int open_core(struct server *s, const char *dir, struct gt_err *err)
     if (r < 0) {
         return r;
     }
+    s->admin.journal = s->journal;
     struct core_options co = {.authorize = server_authorize};
     gt_rand_bytes(&co.seed, sizeof co.seed);
     struct core_thread_options to = {0};
@@ -116,6 +119,7 @@ static int mount_all(struct server *s, const char *dir, const char *listen, bool
     mount(s, &ecr_service_model, ecr_control(), ecr_routes, n_ecr_routes, s->ecr);
     mount(s, &logs_service_model, logs_control(), logs_routes, n_logs_routes, s->logs);
     mount(s, &agent_service_model, agent_control(), node_key_routes, n_node_key_routes, NULL);
+    mount(s, &admin_service_model, admin_control(), NULL, 0, &s->admin);
     return 0;
 }
 

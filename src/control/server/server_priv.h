@@ -8,6 +8,7 @@
 #include "control/server/keys.h"
 #include "control/server/route.h"
 #include "control/server/server.h"
+#include "control/services/admin/admin.h"
 #include "lib/http/server.h"
 #include "lib/wire/sigv4.h"
 #include "lib/wire/wire.h"
@@ -44,6 +45,7 @@ struct server {
     struct housekeeping *housekeeping;
     struct ecr_store *ecr;
     struct log_store *logs;
+    struct admin_host admin;
 };
 
 /* One data-plane request: an operation, or the body of a route. */

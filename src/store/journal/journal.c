@@ -47,6 +47,12 @@ int journal_read(struct journal *j, uint64_t after,
     return j->ops->read(j, after, fn, arg, err);
 }
 
+int journal_span(struct journal *j, struct journal_span *ret, struct gt_err *err)
+{
+    *ret = (struct journal_span){0};
+    return j->ops->span(j, ret, err);
+}
+
 bool journal_has_room(struct journal *j)
 {
     return j->ops->has_room(j);

@@ -103,6 +103,18 @@ void journal_forget(struct journal *j, uint64_t revision);
 int journal_read(struct journal *j, uint64_t after,
                  int (*fn)(void *arg, const struct journal_entry *entry, struct gt_err *err),
                  void *arg, struct gt_err *err);
+/* What of the past can be read: kept entries, and snapshots, which may be older. Any thread. */
+enum { JOURNAL_SNAPSHOTS_MAX = 64 };
+struct journal_mark {
+    uint64_t revision; /* 0: none */
+    int64_t time;      /* ms since 1970 */
+};
+struct journal_span {
+    struct journal_mark first, last; /* of the entries that are kept and durable */
+    struct journal_mark snapshots[JOURNAL_SNAPSHOTS_MAX]; /* rising */
+    size_t n_snapshots;
+};
+int journal_span(struct journal *j, struct journal_span *ret, struct gt_err *err);
 /* Whether the disk has room for a good many more entries. An append without room ends like any
  * commit that does not succeed: who asks in time can refuse to write instead. Costs a system call.
  */

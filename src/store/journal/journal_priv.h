@@ -15,6 +15,7 @@ struct journal_ops {
     int (*read)(struct journal *j, uint64_t after,
                 int (*fn)(void *arg, const struct journal_entry *entry, struct gt_err *err),
                 void *arg, struct gt_err *err);
+    int (*span)(struct journal *j, struct journal_span *ret, struct gt_err *err);
     bool (*has_room)(struct journal *j);
     void (*stats)(struct journal *j, struct journal_stats *ret);
     void (*close)(struct journal *j);

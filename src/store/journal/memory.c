@@ -116,6 +116,29 @@ static void memory_forget(struct journal *j, uint64_t revision)
     }
 }
 
+static int memory_mark(struct memory_journal *m, size_t i, struct journal_mark *ret,
+                       struct gt_err *err)
+{
+    struct gt_arena arena;
+    struct journal_entry e = {0};
+    gt_arena_init(&arena, JOURNAL_ENTRY_MAX);
+    int r = journal_decode(gt_buf_view(&m->entries[i]), &arena, &e, err);
+    *ret = (struct journal_mark){e.revision, e.time};
+    gt_arena_fini(&arena);
+    return r;
+}
+
+static int memory_span(struct journal *j, struct journal_span *ret, struct gt_err *err)
+{
+    struct memory_journal *m = self(j);
+    if (m->snapshot_revision) {
+        ret->snapshots[ret->n_snapshots++] =
+            (struct journal_mark){m->snapshot_revision, m->snapshot_time};
+    }
+    int r = m->n ? memory_mark(m, 0, &ret->first, err) : 0;
+    return r < 0 || !m->n ? r : memory_mark(m, m->n - 1, &ret->last, err);
+}
+
 static bool memory_has_room(struct journal *j)
 {
     return !self(j)->full;
@@ -150,6 +173,7 @@ static const struct journal_ops memory_ops = {
     .cancel_snapshot = memory_cancel_snapshot,
     .forget = memory_forget,
     .read = memory_read,
+    .span = memory_span,
     .has_room = memory_has_room,
     .stats = memory_stats,
     .close = memory_close,

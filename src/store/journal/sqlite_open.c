@@ -310,6 +310,7 @@ static const struct journal_ops sqlite_ops = {
     .cancel_snapshot = sqlite_cancel_snapshot,
     .forget = sqlite_forget,
     .read = sqlite_read,
+    .span = sqlite_span,
     .has_room = sqlite_has_room,
     .stats = sqlite_stats,
     .close = sqlite_close,

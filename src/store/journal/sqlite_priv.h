@@ -74,5 +74,6 @@ int sqlite_recover(struct journal *j, const struct journal_reader *reader, struc
 int sqlite_read(struct journal *j, uint64_t after,
                 int (*fn)(void *arg, const struct journal_entry *entry, struct gt_err *err),
                 void *arg, struct gt_err *err);
+int sqlite_span(struct journal *j, struct journal_span *ret, struct gt_err *err);
 
 #endif

@@ -58,6 +58,67 @@ int sqlite_read(struct journal *j, uint64_t after,
     return r;
 }
 
+/* The entry that `sql` gives; none: the mark stays as it is. */
+static int read_mark(sqlite3 *db, const char *path, const char *sql, struct journal_mark *ret,
+                     struct gt_err *err)
+{
+    sqlite3_stmt *st = NULL;
+    int r = sqlite_prepare(db, sql, &st, path, err);
+    if (r < 0) {
+        return r;
+    }
+    int step = sqlite3_step(st);
+    if (step == SQLITE_ROW) {
+        struct gt_arena arena;
+        struct journal_entry e;
+        gt_arena_init(&arena, JOURNAL_ENTRY_MAX);
+        r = journal_decode(column_blob(st, 0), &arena, &e, err);
+        if (r == 0) {
+            *ret = (struct journal_mark){e.revision, e.time};
+        }
+        gt_arena_fini(&arena);
+    } else if (step != SQLITE_DONE) {
+        r = sqlite_fail(db, err, "cannot read", path);
+    }
+    sqlite3_finalize(st);
+    return r;
+}
+
+static int read_snapshots(sqlite3 *db, const char *path, struct journal_span *ret,
+                          struct gt_err *err)
+{
+    sqlite3_stmt *st = NULL;
+    int r = sqlite_prepare(db, "SELECT rev, time FROM snapshot ORDER BY rev", &st, path, err);
+    int step = SQLITE_DONE;
+    while (r == 0 && ret->n_snapshots < JOURNAL_SNAPSHOTS_MAX &&
+           (step = sqlite3_step(st)) == SQLITE_ROW) {
+        ret->snapshots[ret->n_snapshots++] = (struct journal_mark){
+            (uint64_t)sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 1)};
+    }
+    if (r == 0 && step != SQLITE_DONE && step != SQLITE_ROW) {
+        r = sqlite_fail(db, err, "cannot read", path);
+    }
+    sqlite3_finalize(st);
+    return r;
+}
+
+int sqlite_span(struct journal *j, struct journal_span *ret, struct gt_err *err)
+{
+    struct sqlite_journal *s = sqlite_self(j);
+    sqlite3 *db;
+    int r = sqlite_connect(s->path, /* read_only= */ true, &db, err);
+    if (r < 0) {
+        return r;
+    }
+    r = read_mark(db, s->path, "SELECT entry FROM log ORDER BY rev LIMIT 1", &ret->first, err);
+    r = r < 0 ? r
+              : read_mark(db, s->path, "SELECT entry FROM log ORDER BY rev DESC LIMIT 1",
+                          &ret->last, err);
+    r = r < 0 ? r : read_snapshots(db, s->path, ret, err);
+    sqlite3_close(db);
+    return r;
+}
+
 static int read_chunks(struct sqlite_journal *s, uint64_t rev, int64_t chunks,
                        const struct journal_reader *reader, struct gt_err *err)
 {
