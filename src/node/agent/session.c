@@ -110,12 +110,27 @@ static void add_attributes(struct agent_attribute_list *l, struct gt_arena *a)
     }
 }
 
+/* A new node is given a range that this host has no address in and no route to. */
+static void describe_subnets(struct node *n, struct gt_arena *a, struct agent_register_node_in *in)
+{
+    bool used[NET_SUBNETS];
+    if (net_subnets_used(n->o.name, used, NULL) < 0) {
+        return;
+    }
+    in->subnets_in_use.v = gt_arena_array(a, int64_t, NET_SUBNETS);
+    for (int i = 0; i < NET_SUBNETS; i++) {
+        if (used[i]) {
+            in->subnets_in_use.v[in->subnets_in_use.n++] = i;
+        }
+    }
+}
+
 /* What the node says of itself; texts live in the arena or the session. */
 static void describe_node(struct session *s, struct gt_arena *a, struct agent_register_node_in *in)
 {
     struct node *n = s->n;
     struct sysinfo si;
-    char host[65] = "node", subnet[20];
+    char host[65] = "node";
     gethostname(host, sizeof host - 1);
     sysinfo(&si);
     in->name = gt_str(n->o.node_name ? n->o.node_name : gt_arena_strdup(a, host));
@@ -131,11 +146,10 @@ static void describe_node(struct session *s, struct gt_arena *a, struct agent_re
     WIRE_SET(in, memory, (int64_t)((uint64_t)si.totalram * si.mem_unit >> 20));
     WIRE_SET(in, external, n->o.external);
     in->version = GT_STR_LIT(GT_VERSION);
-    /* A range that this host has no route to: its own of before, or a free one. */
     if (s->self.subnet[0]) {
         in->subnet = gt_str(s->self.subnet);
-    } else if (net_free_subnet(n->o.name, subnet, NULL) == 0) {
-        in->subnet = gt_str(gt_arena_strdup(a, subnet));
+    } else {
+        describe_subnets(n, a, in);
     }
     add_attributes(&in->attributes, a);
 }

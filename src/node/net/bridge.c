@@ -15,7 +15,7 @@
 /* --- what the host has ------------------------------------------------------------------- */
 
 struct survey {
-    bool used[64];           /* 10.200.N.0/24 */
+    bool used[NET_SUBNETS];  /* 10.200.N.0/24 */
     uint32_t ignore_ifindex; /* our own bridge */
     uint32_t own;            /* its address */
     uint32_t link_route;     /* interface of a route to 169.254.170.2 */
@@ -67,11 +67,10 @@ static int survey_host(struct nl *nl, uint32_t bridge_ifindex, struct survey *re
     return r < 0 ? r : nl_routes(nl, survey_route, ret, err);
 }
 
-int net_free_subnet(const char *name, char to[static 20], struct gt_err *err)
+static int survey_for(const char *name, struct survey *ret, struct gt_err *err)
 {
     struct net_names names;
     struct nl nl = NL_INIT;
-    struct survey s;
     struct nl_link bridge = {0};
     int r = net_names_init(&names, name, err);
     r = r < 0 ? r : nl_open(&nl, err);
@@ -79,8 +78,25 @@ int net_free_subnet(const char *name, char to[static 20], struct gt_err *err)
         r = nl_link_get(&nl, names.bridge, &bridge, err);
         r = r == -ENODEV ? 0 : r;
     }
-    r = r < 0 ? r : survey_host(&nl, bridge.ifindex, &s, err);
+    r = r < 0 ? r : survey_host(&nl, bridge.ifindex, ret, err);
     nl_close(&nl);
+    return r;
+}
+
+int net_subnets_used(const char *name, bool used[static NET_SUBNETS], struct gt_err *err)
+{
+    struct survey s;
+    int r = survey_for(name, &s, err);
+    if (r == 0) {
+        memcpy(used, s.used, sizeof s.used);
+    }
+    return r;
+}
+
+int net_free_subnet(const char *name, char to[static 20], struct gt_err *err)
+{
+    struct survey s;
+    int r = survey_for(name, &s, err);
     if (r < 0) {
         return r;
     }
@@ -94,7 +110,7 @@ int net_free_subnet(const char *name, char to[static 20], struct gt_err *err)
             return 0;
         }
     }
-    return gt_err_set(err, GT_ERR_LIMIT, "this host uses all of 10.200.0.0/18 already");
+    return gt_err_set(err, GT_ERR_LIMIT, "this host uses all of 10.200.0.0/16 already");
 }
 
 /* --- the bridge -------------------------------------------------------------------------- */

@@ -61,8 +61,12 @@ struct net_options {
     size_t n_denied;
 };
 
-/* A /24 of 10.200.0.0/16 (the first 64 of them) that this host has no address in and no route to,
- * or the one that this instance's bridge has already: what to ask the server for. */
+#define NET_SUBNETS 256 /* 10.200.N.0/24: one a node */
+
+/* Which of them this host has an address in or a route to, other than this instance's: what a new
+ * node cannot be given. */
+int net_subnets_used(const char *name, bool used[static NET_SUBNETS], struct gt_err *err);
+/* The first that is free, or the one that this instance's bridge has already. */
 int net_free_subnet(const char *name, char to[static 20], struct gt_err *err);
 
 /* Makes bridge, tables and gantry-link's namespace, or takes over what an earlier process of the

@@ -81,10 +81,21 @@ static bool parse_subnet(struct tx *tx, struct gt_str said, struct gt_str *ret)
     return true;
 }
 
-static int choose_subnet(struct tx *tx, struct gt_str said, struct rec_ecs_node *n,
-                         struct rec_ecs_identity *ident, struct gt_err *err)
+/* Whether the node's host uses 10.200.<number>.0/24 for something else. */
+static bool subnet_in_use(const struct agent_register_node_in *in, int64_t number)
 {
-    struct gt_str want = n->subnet;
+    for (size_t i = 0; i < in->subnets_in_use.n; i++) {
+        if (in->subnets_in_use.v[i] == number) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int choose_subnet(struct tx *tx, const struct agent_register_node_in *in,
+                         struct rec_ecs_node *n, struct rec_ecs_identity *ident, struct gt_err *err)
+{
+    struct gt_str said = in->subnet, want = n->subnet;
     if (said.n && !parse_subnet(tx, said, &want)) {
         return invalid(err, "subnet '" GT_STR_FMT "' is not of the form a.b.c.0/24",
                        GT_STR_ARG(said));
@@ -105,7 +116,7 @@ static int choose_subnet(struct tx *tx, struct gt_str said, struct rec_ecs_node 
     for (int i = 0; i < 256; i++) {
         int64_t at = (ident->next_subnet + i) % 256;
         want = gt_str(gt_arena_printf(tx_arena(tx), "10.200.%lld", (long long)at));
-        if (!subnet_taken(tx, want, n->id)) {
+        if (!subnet_in_use(in, at) && !subnet_taken(tx, want, n->id)) {
             ident->next_subnet = (at + 1) % 256;
             tx_put(tx, tx_key(tx, "ecs/identity"), &rec_ecs_identity_desc, ident);
             n->subnet = want;
@@ -214,7 +225,7 @@ int agent_register_node(struct tx *tx, const struct agent_register_node_in *in,
         return r;
     }
     take_node(tx, in, n);
-    r = choose_subnet(tx, in->subnet, n, ident, err);
+    r = choose_subnet(tx, in, n, ident, err);
     if (r < 0) {
         return r;
     }

@@ -114,6 +114,21 @@ GT_TEST(sessions_and_nodes)
                          "{'name': 'x', 'nodeId': 'n5', 'cpu': 1, 'memory': 1, 'subnet': "
                          "'10.9.8.0/24'}"),
               "belongs to another node");
+    struct gt_buf all = GT_BUF_INIT(4096);
+    for (int i = 0; i < 256; i++) {
+        if (i != 77) {
+            gt_buf_printf(&all, "%s%d", all.n ? ", " : "", i);
+        }
+    }
+    const char *const answers[] = {"\"subnet\":\"10.200.77.0/24\"", "LimitExceeded"};
+    for (int i = 0; i < 2; i++) {
+        world_has(world_call(&w, "RegisterNode",
+                             "{'name': 'x', 'nodeId': 'n%d', 'cpu': 1, 'memory': 1, "
+                             "'subnetsInUse': [%s]}",
+                             i + 6, all.p),
+                  answers[i]);
+    }
+    gt_buf_fini(&all);
     world_fini(&w);
 }
 
