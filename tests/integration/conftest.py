@@ -149,11 +149,13 @@ class Gantry:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item):
-    """What a test's own Gantry wrote last stands below its failure."""
+    """What a test's own Gantry or cluster wrote last stands below its failure."""
     report = (yield).get_result()
     if report.failed:
         for value in item.funcargs.values():
-            if isinstance(value, Gantry) and os.path.exists(os.path.join(value.dir, 'log')):
+            if isinstance(value, Gantry) and not os.path.exists(os.path.join(value.dir, 'log')):
+                continue
+            if hasattr(value, 'read_log') and hasattr(value, 'name'):
                 report.sections.append(('log of ' + value.name, value.read_log()))
 
 
@@ -173,6 +175,17 @@ def gantry():
     yield g
     g.down()
     g.remove()
+
+
+@pytest.fixture(scope='module')
+def cluster():
+    """A server and three agents, each on a host of its own (cluster.py)."""
+    from cluster import Cluster
+    c = Cluster(agents=3)
+    try:
+        yield c.start()
+    finally:
+        c.end()
 
 
 @pytest.fixture(scope='module')
