@@ -1,26 +1,8 @@
-#include "control/scheduler/query.h"
-
+/* The parser: recursive descent over the text, which it copies first. */
+#include "control/scheduler/query_priv.h"
 #include "lib/base/mem.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-enum { MAX_DEPTH = 32, MAX_VALUES = 100 };
-
-enum kind { Q_AND, Q_OR, Q_NOT, Q_TEST };
-enum test_op { OP_EQ, OP_NE, OP_LT, OP_LE, OP_GT, OP_GE, OP_EXISTS, OP_ABSENT, OP_IN, OP_NOT_IN };
-enum subject { SUBJECT_ATTRIBUTE, SUBJECT_CONNECTED, SUBJECT_VERSION, SUBJECT_RUNNING };
-
-struct query {
-    enum kind kind;
-    const struct query *left, *right;
-    enum subject subject;
-    struct gt_str attribute;
-    enum test_op op;
-    struct gt_str *values;
-    size_t n_values;
-};
+enum { MAX_TEXT = 2000, MAX_DEPTH = 32, MAX_VALUES = 100 };
 
 struct parser {
     struct gt_str text;
@@ -30,9 +12,10 @@ struct parser {
     int depth;
 };
 
+/* Of two that begin alike the longer one is first. */
 static const struct {
     const char *word;
-    enum test_op op;
+    enum query_op op;
 } op_words[] = {
     {"==", OP_EQ},
     {"equals", OP_EQ},
@@ -52,6 +35,29 @@ static const struct {
     {"in", OP_IN},
     {"!in", OP_NOT_IN},
     {"not_in", OP_NOT_IN},
+    {"=~", OP_MATCH},
+    {"matches", OP_MATCH},
+    {"!~", OP_NO_MATCH},
+    {"not_matches", OP_NO_MATCH},
+};
+
+#define BIT(op) (1U << (op))
+#define EQUALITY (BIT(OP_EQ) | BIT(OP_NE))
+#define ORDER (BIT(OP_LT) | BIT(OP_LE) | BIT(OP_GT) | BIT(OP_GE))
+#define CHOICE (BIT(OP_IN) | BIT(OP_NOT_IN) | BIT(OP_MATCH) | BIT(OP_NO_MATCH))
+#define PRESENCE (BIT(OP_EXISTS) | BIT(OP_ABSENT))
+
+static const struct {
+    const char *word; /* NULL: with a name behind it */
+    unsigned ops;
+} subjects[] = {
+    [SUBJECT_ATTRIBUTE] = {NULL, EQUALITY | ORDER | CHOICE | PRESENCE},
+    [SUBJECT_GROUP] = {"task:group", EQUALITY | ORDER | CHOICE | PRESENCE},
+    [SUBJECT_CONNECTED] = {"agentConnected", EQUALITY | CHOICE},
+    [SUBJECT_INSTANCE] = {"ec2InstanceId", EQUALITY | CHOICE},
+    [SUBJECT_VERSION] = {"agentVersion", EQUALITY | ORDER},
+    [SUBJECT_REGISTERED] = {"registeredAt", EQUALITY | ORDER},
+    [SUBJECT_RUNNING] = {"runningTasksCount", EQUALITY | ORDER},
 };
 
 static const struct query *parse_or(struct parser *p);
@@ -63,42 +69,58 @@ static const struct query *refuse(struct parser *p, const char *what)
     return NULL;
 }
 
+static bool no(struct parser *p, const char *what)
+{
+    return refuse(p, what) != NULL;
+}
+
 static char peek(const struct parser *p)
 {
     return p->at < p->text.n ? p->text.p[p->at] : 0;
 }
 
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
 static void skip_space(struct parser *p)
 {
-    while (peek(p) == ' ' || peek(p) == '\t' || peek(p) == '\n') {
+    while (is_space(peek(p))) {
         p->at++;
     }
 }
 
-static bool word_char(char c)
+static bool is_word(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '-' || c == '.' || c == ':' || c == '/';
+    return (unsigned char)c > ' ' && c != 127 && !strchr("\"'()[],&|!=<>~", c);
 }
 
-static struct gt_str word(struct parser *p)
+/* A pattern ends at a space, and at the ')' that closes what it is in. */
+static bool is_pattern(char c)
+{
+    return c && !is_space(c) && c != ')';
+}
+
+/* Text up to the first character that is none of its kind, or in quotes; p NULL: there is none. */
+static struct gt_str take_text(struct parser *p, bool (*belongs)(char c))
 {
     skip_space(p);
-    if (peek(p) == '"' || peek(p) == '\'') {
-        char quote = peek(p);
-        size_t from = ++p->at;
-        while (p->at < p->text.n && peek(p) != quote) {
-            p->at++;
+    char quote = peek(p);
+    if (quote == '"' || quote == '\'') {
+        const char *from = p->text.p + p->at + 1;
+        const char *end = memchr(from, quote, p->text.n - p->at - 1);
+        if (!end) {
+            return gt_str(NULL);
         }
-        struct gt_str s = gt_str_n(p->text.p + from, p->at - from);
-        p->at += p->at < p->text.n;
-        return s;
+        p->at = (size_t)(end - p->text.p) + 1;
+        return gt_str_n(from, (size_t)(end - from));
     }
     size_t from = p->at;
-    while (word_char(peek(p))) {
+    while (belongs(peek(p))) {
         p->at++;
     }
-    return gt_str_n(p->text.p + from, p->at - from);
+    return p->at > from ? gt_str_n(p->text.p + from, p->at - from) : gt_str(NULL);
 }
 
 /* Takes the word if it is next: one of letters must not run on into more letters. */
@@ -109,7 +131,7 @@ static bool take(struct parser *p, const char *w)
     if (p->text.n - p->at < n || memcmp(p->text.p + p->at, w, n) != 0) {
         return false;
     }
-    if (word_char(w[n - 1]) && p->at + n < p->text.n && word_char(p->text.p[p->at + n])) {
+    if (is_word(w[n - 1]) && p->at + n < p->text.n && is_word(p->text.p[p->at + n])) {
         return false;
     }
     p->at += n;
@@ -118,58 +140,115 @@ static bool take(struct parser *p, const char *w)
 
 static bool parse_subject(struct parser *p, struct query *q)
 {
-    struct gt_str s = word(p);
-    if (gt_str_starts(s, GT_STR_LIT("attribute:")) && s.n > 10) {
+    static const struct gt_str attribute = GT_STR_LIT("attribute:");
+    skip_space(p);
+    size_t from = p->at;
+    struct gt_str s = take_text(p, is_word);
+    if (gt_str_starts(s, attribute) && s.n > attribute.n) {
         q->subject = SUBJECT_ATTRIBUTE;
-        q->attribute = gt_str_n(s.p + 10, s.n - 10);
-    } else if (gt_str_is(s, "agentConnected")) {
-        q->subject = SUBJECT_CONNECTED;
-    } else if (gt_str_is(s, "agentVersion")) {
-        q->subject = SUBJECT_VERSION;
-    } else if (gt_str_is(s, "runningTasksCount")) {
-        q->subject = SUBJECT_RUNNING;
-    } else {
-        return refuse(p, "unknown or unsupported subject") != NULL;
+        q->attribute = gt_str_n(s.p + attribute.n, s.n - attribute.n);
+        return true;
+    }
+    for (size_t i = 0; i < GT_ARRAY_LEN(subjects); i++) {
+        if (subjects[i].word && gt_str_is(s, subjects[i].word)) {
+            q->subject = (enum query_subject_kind)i;
+            return true;
+        }
+    }
+    p->at = from;
+    return no(p, "unknown subject");
+}
+
+static bool parse_op(struct parser *p, struct query *q)
+{
+    skip_space(p);
+    size_t from = p->at;
+    for (size_t i = 0; i < GT_ARRAY_LEN(op_words); i++) {
+        if (!take(p, op_words[i].word)) {
+            continue;
+        }
+        q->op = op_words[i].op;
+        if (subjects[q->subject].ops & BIT(q->op)) {
+            return true;
+        }
+        p->at = from;
+        return no(p, "the subject does not take this operator");
+    }
+    return no(p, "unknown operator");
+}
+
+static bool parse_list(struct parser *p, struct query *q, struct gt_str *values)
+{
+    if (!take(p, "[")) {
+        return no(p, "'[' is missing");
+    }
+    do {
+        if (q->n_values == MAX_VALUES) {
+            return no(p, "too many values");
+        }
+        values[q->n_values] = take_text(p, is_word);
+        if (!values[q->n_values++].p) {
+            return no(p, "a value is missing");
+        }
+    } while (take(p, ","));
+    return take(p, "]") || no(p, "']' is missing");
+}
+
+static bool check_value(struct parser *p, struct query *q)
+{
+    double number;
+    if (q->subject == SUBJECT_RUNNING && !query_number(q->values[0], &number)) {
+        return no(p, "not a number");
+    }
+    if (q->subject == SUBJECT_REGISTERED && !query_date(q->values[0], &q->seconds)) {
+        return no(p, "not a date");
     }
     return true;
 }
 
 static bool parse_values(struct parser *p, struct query *q)
 {
-    if (q->op == OP_EXISTS || q->op == OP_ABSENT) {
+    if (BIT(q->op) & PRESENCE) {
         return true;
     }
-    q->values = gt_arena_array(p->arena, struct gt_str, MAX_VALUES);
-    if (q->op != OP_IN && q->op != OP_NOT_IN) {
-        q->values[q->n_values++] = word(p);
-        return q->values[0].n > 0 || refuse(p, "a value is missing") != NULL;
+    bool list = q->op == OP_IN || q->op == OP_NOT_IN;
+    struct gt_str *values = gt_arena_array(p->arena, struct gt_str, list ? MAX_VALUES : 1);
+    q->values = values;
+    if (list) {
+        return parse_list(p, q, values);
     }
-    if (!take(p, "[")) {
-        return refuse(p, "'[' is missing") != NULL;
+    skip_space(p);
+    size_t from = p->at;
+    bool pattern = q->op == OP_MATCH || q->op == OP_NO_MATCH;
+    values[q->n_values++] = take_text(p, pattern ? is_pattern : is_word);
+    if (!values[0].p) {
+        return no(p, "a value is missing");
     }
-    do {
-        if (q->n_values == MAX_VALUES) {
-            return refuse(p, "too many values") != NULL;
-        }
-        q->values[q->n_values++] = word(p);
-    } while (take(p, ","));
-    return take(p, "]") || refuse(p, "']' is missing") != NULL;
+    size_t end = p->at;
+    p->at = from; /* where to point */
+    if (pattern && !(q->pattern = query_pattern_compile(values[0], p->arena))) {
+        return no(p, "not a regular expression");
+    }
+    if (!check_value(p, q)) {
+        return false;
+    }
+    p->at = end;
+    return true;
 }
 
 static const struct query *parse_test(struct parser *p)
 {
     struct query *q = gt_arena_new(p->arena, struct query);
     q->kind = Q_TEST;
-    if (!parse_subject(p, q)) {
-        return NULL;
-    }
-    for (size_t i = 0; i < GT_ARRAY_LEN(op_words); i++) {
-        if (take(p, op_words[i].word)) {
-            q->op = op_words[i].op;
-            return parse_values(p, q) ? q : NULL;
-        }
-    }
-    return refuse(p, "unknown or unsupported operator");
+    return parse_subject(p, q) && parse_op(p, q) && parse_values(p, q) ? q : NULL;
+}
+
+static const struct query *join(struct parser *p, enum query_kind kind, const struct query *left,
+                                const struct query *right)
+{
+    struct query *q = gt_arena_new(p->arena, struct query);
+    *q = (struct query){.kind = kind, .left = left, .right = right};
+    return q;
 }
 
 static const struct query *parse_unary(struct parser *p)
@@ -179,10 +258,8 @@ static const struct query *parse_unary(struct parser *p)
     }
     const struct query *q;
     if (take(p, "!") || take(p, "not")) {
-        struct query *n = gt_arena_new(p->arena, struct query);
-        n->kind = Q_NOT;
-        n->left = parse_unary(p);
-        q = n->left ? n : NULL;
+        q = parse_unary(p);
+        q = q ? join(p, Q_NOT, q, NULL) : NULL;
     } else if (take(p, "(")) {
         q = parse_or(p);
         if (q && !take(p, ")")) {
@@ -192,14 +269,6 @@ static const struct query *parse_unary(struct parser *p)
         q = parse_test(p);
     }
     p->depth--;
-    return q;
-}
-
-static const struct query *join(struct parser *p, enum kind kind, const struct query *left,
-                                const struct query *right)
-{
-    struct query *q = gt_arena_new(p->arena, struct query);
-    *q = (struct query){.kind = kind, .left = left, .right = right};
     return q;
 }
 
@@ -226,104 +295,20 @@ static const struct query *parse_or(struct parser *p)
 const struct query *query_parse(struct gt_str text, struct gt_arena *a, struct gt_err *err)
 {
     struct parser p = {.text = text, .arena = a, .err = err};
-    if (text.n > 2000) {
+    if (text.n > MAX_TEXT) {
         return refuse(&p, "longer than 2000 characters");
     }
+    p.text.p = gt_arena_str(a, text);
     const struct query *q = parse_or(&p);
     skip_space(&p);
-    return q && p.at < text.n ? refuse(&p, "unexpected text") : q;
-}
-
-static bool subject_value(const struct query *q, const struct query_subject *s, struct gt_str *ret,
-                          char number[static 24])
-{
-    switch (q->subject) {
-    case SUBJECT_CONNECTED:
-        *ret = gt_str(s->connected ? "true" : "false");
-        return true;
-    case SUBJECT_VERSION:
-        *ret = s->agent_version;
-        return ret->n > 0;
-    case SUBJECT_RUNNING:
-        snprintf(number, 24, "%lld", (long long)s->running_tasks);
-        *ret = gt_str(number);
-        return true;
-    case SUBJECT_ATTRIBUTE:
-        break;
+    if (q && p.at < p.text.n) {
+        return refuse(&p, "unexpected text");
     }
-    for (size_t i = 0; i < s->n_attrs; i++) {
-        if (gt_str_eq(s->attrs[i].name, q->attribute)) {
-            *ret = s->attrs[i].value;
-            return true;
-        }
+    if (!q) {
+        return NULL;
     }
-    return false;
-}
-
-static bool as_number(struct gt_str s, double *ret)
-{
-    char text[64], *end;
-    if (s.n == 0 || s.n >= sizeof(text)) {
-        return false;
-    }
-    memcpy(text, s.p, s.n);
-    text[s.n] = 0;
-    *ret = strtod(text, &end);
-    return *end == 0;
-}
-
-static int order(struct gt_str a, struct gt_str b)
-{
-    double x, y;
-    if (as_number(a, &x) && as_number(b, &y)) {
-        return (x > y) - (x < y);
-    }
-    return gt_str_cmp(a, b);
-}
-
-static bool test_matches(const struct query *q, const struct query_subject *s)
-{
-    char number[24];
-    struct gt_str v = {NULL, 0};
-    bool there = subject_value(q, s, &v, number);
-    bool found = false;
-    for (size_t i = 0; there && i < q->n_values; i++) {
-        found = found || gt_str_eq(v, q->values[i]);
-    }
-    switch (q->op) {
-    case OP_EXISTS:
-        return there;
-    case OP_ABSENT:
-        return !there;
-    case OP_EQ:
-    case OP_IN:
-        return found;
-    case OP_NE:
-    case OP_NOT_IN:
-        return !found;
-    case OP_LT:
-        return there && order(v, q->values[0]) < 0;
-    case OP_LE:
-        return there && order(v, q->values[0]) <= 0;
-    case OP_GT:
-        return there && order(v, q->values[0]) > 0;
-    case OP_GE:
-        return there && order(v, q->values[0]) >= 0;
-    }
-    return false;
-}
-
-bool query_matches(const struct query *q, const struct query_subject *s)
-{
-    switch (q->kind) {
-    case Q_AND:
-        return query_matches(q->left, s) && query_matches(q->right, s);
-    case Q_OR:
-        return query_matches(q->left, s) || query_matches(q->right, s);
-    case Q_NOT:
-        return !query_matches(q->left, s);
-    case Q_TEST:
-        return test_matches(q, s);
-    }
-    return false;
+    struct query *root = gt_arena_new(a, struct query);
+    *root = *q;
+    root->text = p.text;
+    return root;
 }

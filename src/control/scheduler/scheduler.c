@@ -46,12 +46,8 @@ static bool ports_meet(const struct sched_node *node, const struct sched_request
 
 static bool is_member(const struct sched_node *node, const struct sched_request *rq)
 {
-    struct query_subject s = {.attrs = node->attrs,
-                              .n_attrs = node->n_attrs,
-                              .connected = node->connected,
-                              .running_tasks = node->tasks};
     for (size_t i = 0; i < rq->n_member_of; i++) {
-        if (!query_matches(rq->member_of[i], &s)) {
+        if (!query_matches(rq->member_of[i], &node->is)) {
             return false;
         }
     }
@@ -60,9 +56,9 @@ static bool is_member(const struct sched_node *node, const struct sched_request 
 
 static struct gt_str attr_of(const struct sched_node *node, struct gt_str name)
 {
-    for (size_t i = 0; i < node->n_attrs; i++) {
-        if (gt_str_eq(node->attrs[i].name, name)) {
-            return node->attrs[i].value;
+    for (size_t i = 0; i < node->is.n_attrs; i++) {
+        if (gt_str_eq(node->is.attrs[i].name, name)) {
+            return node->is.attrs[i].value;
         }
     }
     return (struct gt_str){NULL, 0};
@@ -83,7 +79,7 @@ enum sched_refusal sched_fits(const struct sched_node *node, const struct sched_
     if (!node->active) {
         return SCHED_INACTIVE;
     }
-    if (!node->connected) {
+    if (!node->is.connected) {
         return SCHED_AGENT;
     }
     if (!has_required(node, rq)) {

@@ -20,17 +20,14 @@
 #define SCHED_PORT(port, udp) ((int64_t)(port) | ((udp) ? 1 << 16 : 0))
 
 struct sched_node {
-    struct gt_str id, zone;
-    bool active, connected;
+    struct query_subject is; /* as expressions see it */
+    bool active;
     int64_t cpu_free;    /* units, 1024 a core */
     int64_t memory_free; /* MiB */
     size_t addresses_free;
     const int64_t *ports; /* SCHED_PORT values in use */
     size_t n_ports;
-    const struct query_attr *attrs;
-    size_t n_attrs;
-    int64_t tasks;       /* on this node */
-    int64_t group_tasks; /* of these, in the group of the task to be placed */
+    int64_t group_tasks; /* on this node in the group of the task to be placed */
 };
 
 enum sched_strategy_type { SCHED_RANDOM, SCHED_SPREAD, SCHED_BINPACK };

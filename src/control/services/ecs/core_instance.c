@@ -50,16 +50,8 @@ static bool wanted(struct tx *tx, const struct rec_ecs_node *n, struct gt_str st
         return true;
     }
     struct rec_ecs_load *l = tx_get(tx, key_load(tx, n->cluster, n->id), &rec_ecs_load_desc);
-    struct query_attr *attrs = gt_arena_array(tx_arena(tx), struct query_attr, n->attributes.n + 1);
-    for (size_t i = 0; i < n->attributes.n; i++) {
-        attrs[i] =
-            (struct query_attr){.name = n->attributes.v[i].key, .value = n->attributes.v[i].value};
-    }
-    struct query_subject s = {.attrs = attrs,
-                              .n_attrs = n->attributes.n,
-                              .connected = !n->lost,
-                              .running_tasks = l ? l->running : 0,
-                              .agent_version = n->agent_version};
+    l = l ? l : gt_arena_new(tx_arena(tx), struct rec_ecs_load);
+    struct query_subject s = place_subject(tx, n, l, query_asks_tasks(q));
     return query_matches(q, &s);
 }
 

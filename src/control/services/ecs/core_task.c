@@ -127,7 +127,7 @@ static void add_failures(struct tx *tx, const struct place *p, const enum sched_
 static int run(struct tx *tx, const struct launch *l, int64_t count, struct ecs_run_task_out *out,
                struct rec_ecs_idempotency *keep, struct gt_err *err)
 {
-    struct place *p = place_open(tx, l->ask.cluster, l->ask.group, l->ask.launch_type);
+    struct place *p = place_open(tx, &l->ask, &l->rq);
     if (p->n == 0) {
         return invalid(err, "No Container Instances were found in your cluster.");
     }
@@ -258,7 +258,7 @@ int ecs_start_task(struct tx *tx, const struct ecs_start_task_in *in,
     if (r < 0) {
         return r;
     }
-    struct place *p = place_open(tx, cluster->name, l.ask.group, l.ask.launch_type);
+    struct place *p = place_open(tx, &l.ask, &l.rq);
     out->tasks.has = out->failures.has = true;
     out->tasks.v = gt_arena_array(tx_arena(tx), struct ecs_task, in->container_instances.n);
     for (size_t i = 0; i < in->container_instances.n; i++) {

@@ -71,41 +71,75 @@ static void drop_ports(struct rec_i64_list *from, const struct rec_i64_list *por
     }
 }
 
-/* A task's own entry counts from the reservation on the node; the node's own ports come first. */
-static void show_node(struct tx *tx, struct place *p, size_t i, struct gt_str group)
+static void count_group(struct query_subject *s, struct query_group *groups, struct gt_str name)
 {
-    struct rec_ecs_node *n = p->recs[i];
-    struct rec_ecs_load *l = p->loads[i];
+    size_t i = 0;
+    while (i < s->n_groups && !gt_str_eq(groups[i].name, name)) {
+        i++;
+    }
+    groups[i].name = name;
+    groups[i].tasks++;
+    s->n_groups = GT_MAX(s->n_groups, i + 1);
+}
+
+static void find_groups(struct tx *tx, const struct rec_ecs_node *n, struct query_subject *s)
+{
+    char *prefix = key_assign(tx, n->id, gt_str(""));
+    struct query_group *groups =
+        gt_arena_array(tx_arena(tx), struct query_group, tx_count(tx, prefix) + 1);
+    struct tx_cursor c = tx_scan(tx, prefix, NULL);
+    for (const char *key; (key = tx_next(&c));) {
+        const struct rec_ecs_task *t = task_get(tx, n->cluster, key_tail(key));
+        if (t && t->last_status != TASK_STOPPED) {
+            count_group(s, groups, t->group);
+        }
+    }
+    s->groups = groups;
+}
+
+struct query_subject place_subject(struct tx *tx, const struct rec_ecs_node *n,
+                                   const struct rec_ecs_load *l, bool with_tasks)
+{
     struct query_attr *attrs = gt_arena_array(tx_arena(tx), struct query_attr, n->attributes.n + 1);
     for (size_t k = 0; k < n->attributes.n; k++) {
         attrs[k] =
             (struct query_attr){.name = n->attributes.v[k].key, .value = n->attributes.v[k].value};
     }
+    struct query_subject s = {
+        .attrs = attrs,
+        .n_attrs = n->attributes.n,
+        .connected = !n->lost,
+        .running_tasks = l->running,
+        .registered_at = n->registered_at,
+        .agent_version = n->agent_version,
+    };
+    if (with_tasks) {
+        find_groups(tx, n, &s);
+    }
+    return s;
+}
+
+/* A task's own entry counts from the reservation on the node; the node's own ports come first. */
+static void show_node(struct tx *tx, struct place *p, size_t i)
+{
+    struct rec_ecs_node *n = p->recs[i];
+    struct rec_ecs_load *l = p->loads[i];
     struct rec_i64_list ports = n->ports;
     add_ports(tx, &ports, l->ports.v, l->ports.n);
     p->nodes[i] = (struct sched_node){
-        .id = n->id,
-        .zone = n->zone,
+        .is = place_subject(tx, n, l, p->asks_tasks),
         .active = gt_str_is(n->status, "ACTIVE"),
-        .connected = !n->lost,
         .cpu_free = n->cpu - l->cpu,
         .memory_free = n->memory - l->memory,
         .addresses_free = addresses_free(l),
         .ports = ports.v,
         .n_ports = ports.n,
-        .attrs = attrs,
-        .n_attrs = n->attributes.n,
-        .tasks = l->running + l->pending,
     };
-    if (group.n) {
-        p->nodes[i].group_tasks =
-            (int64_t)tx_count(tx, key_group(tx, p->cluster, group, n->id, gt_str("")));
-    }
 }
 
-struct place *place_open(struct tx *tx, struct gt_str cluster, struct gt_str group,
-                         struct gt_str launch_type)
+struct place *place_open(struct tx *tx, const struct task_ask *ask, const struct sched_request *rq)
 {
+    struct gt_str cluster = ask->cluster;
     char *prefix = tx_key(tx, "ecs/node/" GT_STR_FMT "/", GT_STR_ARG(cluster));
     size_t cap = tx_count(tx, prefix);
     struct gt_arena *a = tx_arena(tx);
@@ -117,7 +151,10 @@ struct place *place_open(struct tx *tx, struct gt_str cluster, struct gt_str gro
     p->loads = gt_arena_array(a, struct rec_ecs_load *, cap + 1);
     p->dirty = gt_arena_array(a, bool, cap + 1);
     p->rng.state = tx_random(tx);
-    bool external = gt_str_is(launch_type, ECS_LAUNCH_TYPE_EXTERNAL);
+    for (size_t i = 0; i < rq->n_member_of; i++) {
+        p->asks_tasks = p->asks_tasks || query_asks_tasks(rq->member_of[i]);
+    }
+    bool external = gt_str_is(ask->launch_type, ECS_LAUNCH_TYPE_EXTERNAL);
     struct tx_cursor c = tx_scan(tx, prefix, NULL);
     for (const char *key; p->n < cap && (key = tx_next(&c));) {
         struct rec_ecs_node *n = tx_get(tx, key, &rec_ecs_node_desc);
@@ -127,7 +164,9 @@ struct place *place_open(struct tx *tx, struct gt_str cluster, struct gt_str gro
         struct rec_ecs_load *l = tx_get(tx, key_load(tx, cluster, n->id), &rec_ecs_load_desc);
         p->recs[p->n] = n;
         p->loads[p->n] = l ? l : gt_arena_new(a, struct rec_ecs_load);
-        show_node(tx, p, p->n, group);
+        show_node(tx, p, p->n);
+        p->nodes[p->n].group_tasks =
+            (int64_t)tx_count(tx, key_group(tx, cluster, ask->group, n->id, gt_str("")));
         p->n++;
     }
     return p;
@@ -168,7 +207,7 @@ void place_reserve(struct place *p, int at, struct rec_ecs_task *t)
             gt_arena_printf(tx_arena(p->tx), GT_STR_FMT ".%d", GT_STR_ARG(p->recs[at]->subnet), i));
     }
     int64_t group_tasks = p->nodes[at].group_tasks + 1;
-    show_node(p->tx, p, (size_t)at, gt_str(""));
+    show_node(p->tx, p, (size_t)at);
     p->nodes[at].group_tasks = group_tasks;
     p->dirty[at] = true;
 }

@@ -325,7 +325,7 @@ static void start(struct view *v, int64_t n)
     if (n <= 0 || !ask_for(v, &ask, &rq)) {
         return;
     }
-    struct place *p = place_open(tx, v->s->cluster, ask.group, ask.launch_type);
+    struct place *p = place_open(tx, &ask, &rq);
     enum sched_refusal *why = gt_arena_array(tx_arena(tx), enum sched_refusal, p->n + 1);
     gt_auto_buf struct gt_buf said = GT_BUF_INIT(3500);
     int64_t done = 0;

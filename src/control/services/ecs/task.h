@@ -38,12 +38,15 @@ struct place {
     struct rec_ecs_load **loads;
     size_t n;
     bool *dirty;
+    bool asks_tasks; /* an expression looks at the tasks of nodes */
     struct gt_prng rng;
 };
-/* group: counts its tasks on each node. launch_type: EXTERNAL sees only external nodes, the
- * others see the rest. */
-struct place *place_open(struct tx *tx, struct gt_str cluster, struct gt_str group,
-                         struct gt_str launch_type);
+/* Counts the tasks of the ask's group on each node. Launch type EXTERNAL sees only external nodes,
+ * the others see the rest. */
+struct place *place_open(struct tx *tx, const struct task_ask *ask, const struct sched_request *rq);
+/* A node as expressions see it. with_tasks: its groups of tasks too, which takes longer. */
+struct query_subject place_subject(struct tx *tx, const struct rec_ecs_node *n,
+                                   const struct rec_ecs_load *l, bool with_tasks);
 int place_index(const struct place *p, struct gt_str node); /* -1: not here */
 void place_close(struct place *p);                          /* writes what was reserved */
 

@@ -7,23 +7,20 @@ static const struct query_attr zone_a[] = {{{"ecs.availability-zone", 21}, {"a",
 static const struct query_attr zone_b[] = {{{"ecs.availability-zone", 21}, {"b", 1}},
                                            {{"disk", 4}, {"ssd", 3}}};
 
-static struct sched_node node(const char *id, const struct query_attr *attrs, size_t n)
+static struct sched_node node(const struct query_attr *attrs, size_t n)
 {
-    return (struct sched_node){.id = gt_str(id),
-                               .active = true,
-                               .connected = true,
+    return (struct sched_node){.active = true,
                                .cpu_free = 1024,
                                .memory_free = 1000,
                                .addresses_free = 250,
-                               .attrs = attrs,
-                               .n_attrs = n};
+                               .is = {.attrs = attrs, .n_attrs = n, .connected = true}};
 }
 
 GT_TEST(every_refusal_has_its_reason)
 {
     static const int64_t used[] = {SCHED_PORT(80, false), SCHED_PORT(53, true)};
     static const int64_t tcp53[] = {SCHED_PORT(53, false)};
-    struct sched_node n = node("n", zone_a, 1);
+    struct sched_node n = node(zone_a, 1);
     n.ports = used;
     n.n_ports = 2;
     struct sched_request rq = {.cpu = 1024, .memory = 1000, .needs_address = true};
@@ -41,13 +38,13 @@ GT_TEST(every_refusal_has_its_reason)
     n.group_tasks = 1;
     rq.distinct_instance = true;
     assert_int_equal(sched_fits(&n, &rq), SCHED_DISTINCT);
-    n.connected = false;
+    n.is.connected = false;
     assert_string_equal(sched_refusal_reason(sched_fits(&n, &rq)), "AGENT");
 }
 
 GT_TEST(spreads_over_zones_first)
 {
-    struct sched_node nodes[] = {node("1", zone_a, 1), node("2", zone_a, 1), node("3", zone_b, 2)};
+    struct sched_node nodes[] = {node(zone_a, 1), node(zone_a, 1), node(zone_b, 2)};
     struct sched_request rq = {.cpu = 10, .memory = 10};
     for (uint64_t seed = 0; seed < 50; seed++) {
         struct gt_prng rng = {seed};
@@ -66,7 +63,7 @@ GT_TEST(spreads_over_zones_first)
 
 GT_TEST(binpack_fills_and_seed_decides)
 {
-    struct sched_node nodes[] = {node("1", zone_a, 1), node("2", zone_a, 1), node("3", zone_a, 1)};
+    struct sched_node nodes[] = {node(zone_a, 1), node(zone_a, 1), node(zone_a, 1)};
     nodes[1].memory_free = 500;
     struct sched_strategy s;
     assert_int_equal(sched_strategy_parse(gt_str("binpack"), gt_str("memory"), &s), 0);
@@ -88,43 +85,5 @@ GT_TEST(binpack_fills_and_seed_decides)
     }
 }
 
-GT_TEST(queries)
-{
-    static const struct {
-        const char *text;
-        int want; /* -1: refused */
-    } cases[] = {
-        {"attribute:disk == ssd", 1},
-        {"attribute:disk != ssd", 0},
-        {"attribute:disk exists", 1},
-        {"attribute:gpu !exists", 1},
-        {"attribute:gpu not_exists and attribute:disk in [hdd, ssd]", 1},
-        {"attribute:disk !in [hdd, ssd]", 0},
-        {"!(attribute:disk == ssd) || runningTasksCount < 3", 1},
-        {"runningTasksCount >= 10", 0},
-        {"agentConnected == true", 1},
-        {"not(agentConnected == true)", 0},
-        {"attribute:disk =~ s.*", -1},
-        {"attribute:disk", -1},
-        {"disk == ssd", -1},
-        {"(attribute:disk == ssd", -1},
-        {"attribute:disk in ssd", -1},
-        {"attribute:disk == ssd ssd", -1},
-        {"", -1},
-    };
-    struct query_subject s = {.attrs = zone_b, .n_attrs = 2, .connected = true, .running_tasks = 2};
-    for (size_t i = 0; i < GT_ARRAY_LEN(cases); i++) {
-        struct gt_arena a;
-        struct gt_err err = GT_ERR_INIT;
-        gt_arena_init(&a, 1 << 20);
-        const struct query *q = query_parse(gt_str(cases[i].text), &a, &err);
-        int got = q ? query_matches(q, &s) : -1;
-        if (got != cases[i].want) {
-            fail_msg("%s: %d, %s", cases[i].text, got, err.msg);
-        }
-        gt_arena_fini(&a);
-    }
-}
-
 GT_RUN(GT_CASE(every_refusal_has_its_reason), GT_CASE(spreads_over_zones_first),
-       GT_CASE(binpack_fills_and_seed_decides), GT_CASE(queries))
+       GT_CASE(binpack_fills_and_seed_decides))

@@ -161,7 +161,7 @@ GT_TEST(what_is_refused_and_what_is_not)
                              "'WINDOWS_SERVER_2019_CORE'}",
          "operatingSystemFamily"},
         {ONE("'memory': 64") ", 'placementConstraints': [{'type': 'memberOf', 'expression': "
-                             "'attribute:x =~ y'}]",
+                             "'attribute:x =~ (y'}]",
          "InvalidParameterException: Invalid expression"},
     };
     for (size_t i = 0; i < GT_ARRAY_LEN(cases); i++) {
@@ -241,6 +241,8 @@ GT_TEST(clusters_and_tags)
               "container-instance/default/n1");
     world_has(world_call(&w, "ListContainerInstances", "{'filter': 'runningTasksCount > 0'}"),
               "[]");
+    world_has(world_call(&w, "ListContainerInstances", "{'filter': 'registeredAt > tomorrow'}"),
+              "InvalidParameterException: Invalid expression");
     world_has(world_call(&w, "ListContainerInstances", "{'status': 'DRAINING'}"), "[]");
     world_has(world_call(&w, "DescribeContainerInstances", "{'containerInstances': ['n1', 'x']}"),
               "\"integerValue\":1024");
