@@ -33,6 +33,8 @@ HOUSE = {
     'control/services': LIB + ['store/', 'control/core', 'control/scheduler', 'control/server/route.h'],
     'control/server': LIB + ['store/', 'control/core', 'control/services'],
     'control/sim': LIB + ['store/', 'control/core', 'control/services', 'control/scheduler'],
+    'control/simulate': LIB + ['store/', 'control/core', 'control/services', 'control/scheduler',
+                               'control/sim/'],
     'node/runtime': ['lib/base', 'lib/safepath'],
     'node/shim': ['lib/base', 'lib/safepath', 'node/runtime'],
     'node/image': LIB + ['store/blobs'],

@@ -36,6 +36,7 @@
 #define GT_LIMIT_KEY 1024
 #define GT_LIMIT_TX_WRITES 20000
 #define GT_LIMIT_TASK_DEFINITION (64 * GT_KIB) /* as ECS has it: checks may take n * n */
+#define GT_LIMIT_SCENARIO (1 * GT_MIB)         /* what `gantry simulate` reads */
 
 /* logs */
 #define GT_LIMIT_LOG_EVENT (256 * GT_KIB)
