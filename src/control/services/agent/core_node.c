@@ -127,8 +127,8 @@ static int choose_subnet(struct tx *tx, const struct agent_register_node_in *in,
                       "all 256 subnets of 10.200.0.0/16 are in use");
 }
 
-static void take_attributes(struct tx *tx, const struct agent_register_node_in *in,
-                            struct rec_ecs_node *n)
+static int take_attributes(struct tx *tx, const struct agent_register_node_in *in,
+                           struct rec_ecs_node *n, struct gt_err *err)
 {
     size_t count = in->attributes.n;
     n->attributes.v = gt_arena_array(tx_arena(tx), struct rec_kv, count + 1);
@@ -137,6 +137,10 @@ static void take_attributes(struct tx *tx, const struct agent_register_node_in *
     for (size_t i = 0; i < count; i++) {
         n->attributes.v[i] =
             (struct rec_kv){.key = in->attributes.v[i].name, .value = in->attributes.v[i].value};
+        int r = attribute_check(in->attributes.v[i].name, in->attributes.v[i].value, err);
+        if (r < 0) {
+            return r;
+        }
         if (gt_str_is(in->attributes.v[i].name, "ecs.availability-zone")) {
             n->zone = in->attributes.v[i].value;
         }
@@ -146,6 +150,8 @@ static void take_attributes(struct tx *tx, const struct agent_register_node_in *
         n->attributes.v[n->attributes.n++] =
             (struct rec_kv){.key = GT_STR_LIT("ecs.availability-zone"), .value = n->zone};
     }
+    kv_merge(tx, &n->attributes, &n->put_attributes);
+    return attributes_too_many(&n->attributes, err);
 }
 
 static void take_back(struct tx *tx, struct rec_ecs_node *n)
@@ -156,8 +162,8 @@ static void take_back(struct tx *tx, struct rec_ecs_node *n)
     tx_delete(tx, key_lost(tx, n->id));
 }
 
-static void take_node(struct tx *tx, const struct agent_register_node_in *in,
-                      struct rec_ecs_node *n)
+static int take_node(struct tx *tx, const struct agent_register_node_in *in,
+                     struct rec_ecs_node *n, struct gt_err *err)
 {
     n->name = in->name;
     n->status = n->status.n ? n->status : GT_STR_LIT(NODE_ACTIVE); /* DRAINING stays */
@@ -168,7 +174,7 @@ static void take_node(struct tx *tx, const struct agent_register_node_in *in,
     n->agent_version = in->version;
     n->external = in->external;
     take_back(tx, n);
-    take_attributes(tx, in, n);
+    return take_attributes(tx, in, n, err);
 }
 
 static struct gt_str open_session(struct tx *tx, const struct rec_ecs_node *n, int64_t epoch)
@@ -224,8 +230,8 @@ int agent_register_node(struct tx *tx, const struct agent_register_node_in *in,
     if (r < 0) {
         return r;
     }
-    take_node(tx, in, n);
-    r = choose_subnet(tx, in, n, ident, err);
+    r = take_node(tx, in, n, err);
+    r = r ? r : choose_subnet(tx, in, n, ident, err);
     if (r < 0) {
         return r;
     }

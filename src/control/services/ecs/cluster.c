@@ -81,12 +81,12 @@ int tags_check(struct tx *tx, const struct ecs_tag_list *in, struct rec_kv_list 
     return 0;
 }
 
-int tags_merge(struct tx *tx, struct rec_kv_list *tags, const struct rec_kv_list *more)
+void kv_merge(struct tx *tx, struct rec_kv_list *to, const struct rec_kv_list *more)
 {
-    struct rec_kv *v = gt_arena_array(tx_arena(tx), struct rec_kv, tags->n + more->n + 1);
+    struct rec_kv *v = gt_arena_array(tx_arena(tx), struct rec_kv, to->n + more->n + 1);
     size_t n = 0;
-    for (size_t i = 0; i < tags->n; i++) {
-        v[n++] = tags->v[i];
+    for (size_t i = 0; i < to->n; i++) {
+        v[n++] = to->v[i];
     }
     for (size_t i = 0; i < more->n; i++) {
         size_t at = 0;
@@ -96,11 +96,16 @@ int tags_merge(struct tx *tx, struct rec_kv_list *tags, const struct rec_kv_list
         v[at] = more->v[i];
         n = GT_MAX(n, at + 1);
     }
-    tags->v = v;
-    tags->n = n;
+    to->v = v;
+    to->n = n;
+}
+
+int tags_merge(struct tx *tx, struct rec_kv_list *tags, const struct rec_kv_list *more)
+{
+    kv_merge(tx, tags, more);
     size_t own = 0;
-    for (size_t i = 0; i < n; i++) {
-        own += !tag_reserved(v[i].key);
+    for (size_t i = 0; i < tags->n; i++) {
+        own += !tag_reserved(tags->v[i].key);
     }
     return own > 50 ? -E2BIG : 0;
 }

@@ -20,9 +20,9 @@ bool tag_reserved(struct gt_str key);
 /* Tags of a request as records, checked: at most 50, no key twice, none that is reserved. */
 int tags_check(struct tx *tx, const struct ecs_tag_list *in, struct rec_kv_list *ret,
                struct gt_err *err);
-/* Puts `more` over `tags`: same keys are replaced. -E2BIG: more than 50; reserved ones do not
- * count.
- */
+/* Puts `more` over `to`: same keys are replaced. */
+void kv_merge(struct tx *tx, struct rec_kv_list *to, const struct rec_kv_list *more);
+/* Likewise, of tags. -E2BIG: more than 50; reserved ones do not count. */
 int tags_merge(struct tx *tx, struct rec_kv_list *tags, const struct rec_kv_list *more);
 /* The same keys with the same values, in whatever order. */
 bool tags_same(const struct rec_kv_list *a, const struct rec_kv_list *b);

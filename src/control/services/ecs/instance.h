@@ -20,6 +20,13 @@ struct rec_ecs_node *instance_of(struct tx *tx, struct gt_str cluster, struct gt
 void instance_missing(struct tx *tx, struct gt_str cluster, struct gt_str said,
                       struct ecs_failure_list *to);
 
+/* Names that ECS and the node itself give ("ecs.", "com.amazonaws.ecs."). */
+bool attribute_reserved(struct gt_str name);
+/* What may be in a name and in a value (empty: none). */
+int attribute_check(struct gt_str name, struct gt_str value, struct gt_err *err);
+/* Of those that are not reserved, a node has at most ten. */
+int attributes_too_many(const struct rec_kv_list *attributes, struct gt_err *err);
+
 void instance_show(struct tx *tx, const struct rec_ecs_node *n, const struct wire_str_list *include,
                    struct ecs_container_instance *out);
 

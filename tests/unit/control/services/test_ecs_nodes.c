@@ -181,6 +181,105 @@ GT_TEST(pending_ones_go_at_once)
     world_fini(&w);
 }
 
+static const char *put(struct world *w, const char *more)
+{
+    return world_do(w, "PutAttributes", "{'attributes': [%s]}", more);
+}
+
+GT_TEST(has_attributes)
+{
+    struct world w;
+    world_init(&w);
+    world_node(&w, "n1", 1024, 1000);
+    world_node(&w, "n2", 1024, 1000);
+    world_has(put(&w, "{'name': 'stack', 'value': 'prod', 'targetId': 'n1'}, {'name': 'ssd', "
+                      "'targetId': 'n1', 'targetType': 'container-instance'}"),
+              "{\"attributes\":[{\"name\":\"stack\",\"value\":\"prod\",\"targetId\":\"arn:aws:ecs:us-"
+              "east-1:000000000000:container-instance/default/n1\"},{\"name\":\"ssd\",\"targetId\":");
+    world_node(&w, "n1", 1024, 1000); /* survive a registration */
+    world_has(world_call(&w, "ListContainerInstances", "{'filter': 'attribute:stack == prod'}"),
+              "[\"arn:aws:ecs:us-east-1:000000000000:container-instance/default/n1\"]");
+    static const char list[] = "{'targetType': 'container-instance', %s}";
+    world_has(world_call(&w, "ListAttributes", list, "'attributeName': 'stack'"), "\"prod\"");
+    world_has(world_call(&w, "ListAttributes", list,
+                         "'attributeName': 'stack', 'attributeValue': 'test'"),
+              "\"attributes\":[]");
+    put(&w, "{'name': 'stack', 'value': 'test', 'targetId': 'n1'}");
+    world_has(world_call(&w, "ListAttributes", list, "'attributeName': 'stack'"), "\"test\"");
+    world_has(world_do(&w, "DeleteAttributes",
+                       "{'attributes': [{'name': 'stack', 'targetId': 'n1'}]}"),
+              "\"name\":\"stack\"");
+    world_node(&w, "n1", 1024, 1000);
+    world_has(world_call(&w, "ListAttributes", list, "'attributeName': 'stack'"),
+              "\"attributes\":[]");
+    world_fini(&w);
+}
+
+GT_TEST(lists_attributes_in_pages)
+{
+    struct world w;
+    world_init(&w);
+    for (int i = 0; i < 5; i++) {
+        world_node(&w, gt_arena_printf(&w.arena, "n%d", i), 1024, 1000);
+        put(&w, gt_arena_printf(&w.arena,
+                                "{'name': 'a/x', 'targetId': 'n%d'}, {'name': 'b', 'targetId': "
+                                "'n%d'}",
+                                i, i));
+    }
+    int found = 0, pages = 0;
+    const char *page = "", *token = "";
+    do {
+        page = world_call(&w, "ListAttributes",
+                          "{'targetType': 'container-instance', 'maxResults': 3%s%s%s}",
+                          *token ? ", 'nextToken': '" : "", token, *token ? "'" : "");
+        while (*world_get(&w, page, "name", found % 3)) {
+            found++;
+            if (found % 3 == 0) {
+                break;
+            }
+        }
+        pages++;
+        token = world_get(&w, page, "nextToken", 0);
+    } while (*token && pages < 100);
+    assert_int_equal(found, 5 * 4); /* architecture and zone, too */
+    assert_int_equal(pages, 7);
+    world_has(world_call(&w, "ListAttributes",
+                         "{'targetType': 'container-instance', 'nextToken': 'x'}"),
+              "Invalid token");
+    world_fini(&w);
+}
+
+GT_TEST(refuses_attributes)
+{
+    struct world w;
+    world_init(&w);
+    world_node(&w, "n1", 1024, 1000);
+    static const struct {
+        const char *attribute, *why;
+    } cases[] = {
+        {"{'name': 'a', 'targetId': 'n9'}", "TargetNotFoundException"},
+        {"{'name': 'a'}", "InvalidParameterException: targetId"},
+        {"{'name': 'a b', 'targetId': 'n1'}", "InvalidParameterException: Attribute name"},
+        {"{'name': '', 'targetId': 'n1'}", "InvalidParameterException: Attribute name"},
+        {"{'name': 'ecs.os-type', 'value': 'w', 'targetId': 'n1'}", "set by the container"},
+        {"{'name': 'a', 'value': ' b', 'targetId': 'n1'}", "Attribute value"},
+        {"{'name': 'a', 'value': 'b;c', 'targetId': 'n1'}", "Attribute value"},
+        {"", "attributes cannot be empty"},
+    };
+    for (size_t i = 0; i < GT_ARRAY_LEN(cases); i++) {
+        world_has(put(&w, cases[i].attribute), cases[i].why);
+    }
+    for (int i = 0; i < 10; i++) {
+        world_has(put(&w, gt_arena_printf(&w.arena, "{'name': 'a%d', 'targetId': 'n1'}", i)),
+                  "\"attributes\":[{");
+    }
+    world_has(put(&w, "{'name': 'b', 'targetId': 'n1'}"), "AttributeLimitExceededException");
+    world_has(world_call(&w, "DeleteAttributes",
+                         "{'attributes': [{'name': 'a1', 'value': 'x', 'targetId': 'n1'}]}"),
+              "Attribute value must not be specified.");
+    world_fini(&w);
+}
+
 /* ---- the plan, with anything happening between its steps ---- */
 
 struct fleet {
@@ -288,4 +387,5 @@ GT_TEST(the_percentages_hold)
 GT_RUN(GT_CASE(sets_the_state), GT_CASE(starts_first_when_it_may),
        GT_CASE(stops_first_when_it_must), GT_CASE(keeps_what_cannot_be_replaced),
        GT_CASE(says_when_it_is_stuck), GT_CASE(leaves_other_tasks_alone),
-       GT_CASE(pending_ones_go_at_once), GT_CASE(the_percentages_hold))
+       GT_CASE(pending_ones_go_at_once), GT_CASE(has_attributes),
+       GT_CASE(lists_attributes_in_pages), GT_CASE(refuses_attributes), GT_CASE(the_percentages_hold))
