@@ -2,6 +2,7 @@
 #include "cmd/options.h"
 #include "lib/base/log.h"
 #include "node/agent/agent.h"
+#include "node/agent/attributes.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +14,7 @@ int main(int argc, char **argv)
                               .state_dir = "/var/lib/gantry",
                               .run_dir = "/run/gantry",
                               .name = "gantry"};
+    struct option_list attributes = {0};
     bool teardown = false;
     const struct option_def defs[] = {
         {"server", "URL", "the server (http://127.0.0.1:4566)", &o.server, NULL},
@@ -28,6 +30,9 @@ int main(int argc, char **argv)
         {"prefer-cached", NULL, "do not ask the registry for an image that is here", NULL,
          &o.prefer_cached},
         {"external", NULL, "register as launch type EXTERNAL", NULL, &o.external},
+        {"zone", "NAME", "availability zone of the node (region and 'a')", &o.zone, NULL},
+        {"attribute", "NAME=VALUE", "an attribute for placement constraints; may come again",
+         .list = &attributes},
         {"teardown", NULL, "end this instance's tasks, remove what they left, exit", NULL,
          &teardown},
         {0},
@@ -43,6 +48,12 @@ int main(int argc, char **argv)
     }
     gt_log_init("agent");
     struct gt_err err = GT_ERR_INIT;
+    o.attributes = attributes.v;
+    o.n_attributes = attributes.n;
+    if (attributes_check(&o, &err) < 0) {
+        fprintf(stderr, "gantry-agent: %s\n", err.msg);
+        return 2;
+    }
     r = teardown ? agent_teardown(&o, &err) : agent_run(&o, &err);
     if (r < 0) {
         gt_error("%s", err.msg);

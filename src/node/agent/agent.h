@@ -15,6 +15,7 @@
 #include "lib/base/err.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct agent_options {
     const char *server;    /* "http://127.0.0.1:4566" */
@@ -29,6 +30,9 @@ struct agent_options {
     const char *blobs_dir; /* the server's blob store when it is on this machine; NULL: none */
     bool prefer_cached;    /* an image that is here is not resolved again */
     bool external;         /* launch type EXTERNAL */
+    const char *zone;      /* ecs.availability-zone; NULL: the server names one */
+    const char *const *attributes; /* "NAME=VALUE" or "NAME", n of them */
+    size_t n_attributes;
 };
 
 /* Runs until SIGTERM or SIGINT, and leaves the tasks running. Returns 0, or fills err when it

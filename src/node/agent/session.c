@@ -4,6 +4,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/wire/json.h"
+#include "node/agent/attributes.h"
 #include "node/agent/polled.h"
 #include "node/agent/task.h"
 
@@ -11,7 +12,6 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <sys/sysinfo.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 enum { POLL_WAIT_MS = 25000, RETRY_FIRST_MS = 100, RETRY_LAST_MS = 2000, REPORT_BATCH = 200 };
@@ -43,20 +43,6 @@ static void pause_ms(struct session *s, int64_t ms)
 }
 
 /* --- registration */
-
-static void attribute(struct agent_attribute_list *l, const char *name, const char *value)
-{
-    l->v[l->n++] = (struct agent_attribute){gt_str(name), gt_str(value)};
-}
-
-/* What definitions may require (requiresAttributes) and every node can do. */
-static const char *const capabilities[] = {
-    "com.amazonaws.ecs.capability.logging-driver.awslogs",
-    "com.amazonaws.ecs.capability.privileged-container",
-    "ecs.capability.container-health-check",
-    "ecs.capability.container-ordering",
-    "ecs.capability.task-eni",
-};
 
 struct registered {
     struct node_identity id;
@@ -95,19 +81,6 @@ static int fetch_key(struct api_client *c, struct node_identity *id, struct gt_a
     }
     json_decref(root);
     return r;
-}
-
-static void add_attributes(struct agent_attribute_list *l, struct gt_arena *a)
-{
-    struct utsname un;
-    uname(&un);
-    l->v = gt_arena_array(a, struct agent_attribute, 3 + GT_ARRAY_LEN(capabilities));
-    attribute(l, "ecs.os-type", "linux");
-    attribute(l, "ecs.cpu-architecture", gt_streq(un.machine, "aarch64") ? "arm64" : "x86_64");
-    attribute(l, "ecs.instance-type", "gantry");
-    for (size_t i = 0; i < GT_ARRAY_LEN(capabilities); i++) {
-        attribute(l, capabilities[i], NULL);
-    }
 }
 
 /* A new node is given a range that this host has no address in and no route to. */
@@ -151,7 +124,7 @@ static void describe_node(struct session *s, struct gt_arena *a, struct agent_re
     } else {
         describe_subnets(n, a, in);
     }
-    add_attributes(&in->attributes, a);
+    attributes_list(&n->o, a, &in->attributes);
 }
 
 static void take_identity(const struct agent_register_node_out *out, struct node_identity *id)

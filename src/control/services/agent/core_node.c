@@ -162,8 +162,8 @@ static void take_back(struct tx *tx, struct rec_ecs_node *n)
     tx_delete(tx, key_lost(tx, n->id));
 }
 
-static int take_node(struct tx *tx, const struct agent_register_node_in *in,
-                     struct rec_ecs_node *n, struct gt_err *err)
+static int take_node(struct tx *tx, const struct agent_register_node_in *in, struct rec_ecs_node *n,
+                     struct gt_err *err)
 {
     n->name = in->name;
     n->status = n->status.n ? n->status : GT_STR_LIT(NODE_ACTIVE); /* DRAINING stays */

@@ -37,15 +37,17 @@ bool attribute_reserved(struct gt_str name)
 int attribute_check(struct gt_str name, struct gt_str value, struct gt_err *err)
 {
     if (!made_of(name, "-_/\\.")) {
-        return invalid(err, "Attribute name '" GT_STR_FMT
-                            "' must have 1 to 128 letters, digits and '-', '_', '/', '\\', '.'.",
+        return invalid(err,
+                       "Attribute name '" GT_STR_FMT
+                       "' must have 1 to 128 letters, digits and '-', '_', '/', '\\', '.'.",
                        GT_STR_ARG(name));
     }
-    if (value.n && (!made_of(value, "-_.@/\\: ") || value.p[0] == ' ' ||
-                    value.p[value.n - 1] == ' ')) {
-        return invalid(err, "Attribute value '" GT_STR_FMT
-                            "' must have 1 to 128 letters, digits and '-', '_', '.', '@', '/', "
-                            "'\\', ':', ' ', and no space at either end.",
+    if (value.n &&
+        (!made_of(value, "-_.@/\\: ") || value.p[0] == ' ' || value.p[value.n - 1] == ' ')) {
+        return invalid(err,
+                       "Attribute value '" GT_STR_FMT
+                       "' must have 1 to 128 letters, digits and '-', '_', '.', '@', '/', "
+                       "'\\', ':', ' ', and no space at either end.",
                        GT_STR_ARG(value));
     }
     return 0;
@@ -117,8 +119,8 @@ static struct rec_ecs_cluster *begin(struct tx *tx, struct gt_str cluster,
                                      struct ecs_attribute_list *out, struct gt_err *err)
 {
     if (in->n == 0 || in->n > A_CALL) {
-        invalid(err, in->n ? "attributes can have at most 10 items."
-                           : "attributes cannot be empty.");
+        invalid(err,
+                in->n ? "attributes can have at most 10 items." : "attributes cannot be empty.");
         return NULL;
     }
     out->v = gt_arena_array(tx_arena(tx), struct ecs_attribute, in->n);

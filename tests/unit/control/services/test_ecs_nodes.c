@@ -192,10 +192,11 @@ GT_TEST(has_attributes)
     world_init(&w);
     world_node(&w, "n1", 1024, 1000);
     world_node(&w, "n2", 1024, 1000);
-    world_has(put(&w, "{'name': 'stack', 'value': 'prod', 'targetId': 'n1'}, {'name': 'ssd', "
-                      "'targetId': 'n1', 'targetType': 'container-instance'}"),
-              "{\"attributes\":[{\"name\":\"stack\",\"value\":\"prod\",\"targetId\":\"arn:aws:ecs:us-"
-              "east-1:000000000000:container-instance/default/n1\"},{\"name\":\"ssd\",\"targetId\":");
+    world_has(
+        put(&w, "{'name': 'stack', 'value': 'prod', 'targetId': 'n1'}, {'name': 'ssd', "
+                "'targetId': 'n1', 'targetType': 'container-instance'}"),
+        "{\"attributes\":[{\"name\":\"stack\",\"value\":\"prod\",\"targetId\":\"arn:aws:ecs:us-"
+        "east-1:000000000000:container-instance/default/n1\"},{\"name\":\"ssd\",\"targetId\":");
     world_node(&w, "n1", 1024, 1000); /* survive a registration */
     world_has(world_call(&w, "ListContainerInstances", "{'filter': 'attribute:stack == prod'}"),
               "[\"arn:aws:ecs:us-east-1:000000000000:container-instance/default/n1\"]");
@@ -206,9 +207,9 @@ GT_TEST(has_attributes)
               "\"attributes\":[]");
     put(&w, "{'name': 'stack', 'value': 'test', 'targetId': 'n1'}");
     world_has(world_call(&w, "ListAttributes", list, "'attributeName': 'stack'"), "\"test\"");
-    world_has(world_do(&w, "DeleteAttributes",
-                       "{'attributes': [{'name': 'stack', 'targetId': 'n1'}]}"),
-              "\"name\":\"stack\"");
+    world_has(
+        world_do(&w, "DeleteAttributes", "{'attributes': [{'name': 'stack', 'targetId': 'n1'}]}"),
+        "\"name\":\"stack\"");
     world_node(&w, "n1", 1024, 1000);
     world_has(world_call(&w, "ListAttributes", list, "'attributeName': 'stack'"),
               "\"attributes\":[]");
@@ -243,9 +244,9 @@ GT_TEST(lists_attributes_in_pages)
     } while (*token && pages < 100);
     assert_int_equal(found, 5 * 4); /* architecture and zone, too */
     assert_int_equal(pages, 7);
-    world_has(world_call(&w, "ListAttributes",
-                         "{'targetType': 'container-instance', 'nextToken': 'x'}"),
-              "Invalid token");
+    world_has(
+        world_call(&w, "ListAttributes", "{'targetType': 'container-instance', 'nextToken': 'x'}"),
+        "Invalid token");
     world_fini(&w);
 }
 
@@ -388,4 +389,5 @@ GT_RUN(GT_CASE(sets_the_state), GT_CASE(starts_first_when_it_may),
        GT_CASE(stops_first_when_it_must), GT_CASE(keeps_what_cannot_be_replaced),
        GT_CASE(says_when_it_is_stuck), GT_CASE(leaves_other_tasks_alone),
        GT_CASE(pending_ones_go_at_once), GT_CASE(has_attributes),
-       GT_CASE(lists_attributes_in_pages), GT_CASE(refuses_attributes), GT_CASE(the_percentages_hold))
+       GT_CASE(lists_attributes_in_pages), GT_CASE(refuses_attributes),
+       GT_CASE(the_percentages_hold))
