@@ -23,6 +23,7 @@ HOUSE = {
     'lib/oci': ['lib/base', 'lib/crypto'],
     'lib/wire': ['lib/base', 'lib/crypto'],
     'lib/http': ['lib/base', 'lib/crypto', 'lib/wire'],
+    'lib/policy': ['lib/base', 'lib/wire'],
     'store/record': ['lib/base'],
     'store/journal': ['lib/base', 'store/record'],
     'store/blobs': ['lib/base', 'lib/crypto', 'lib/oci'],
