@@ -8,6 +8,7 @@
 #include "control/services/agent/agent.h"
 #include "control/services/ecr/ecr.h"
 #include "control/services/ecs/ecs.h"
+#include "control/services/iam/iam.h"
 #include "control/services/logs/logs.h"
 #include "control/services/sts/sts.h"
 #include "lib/base/clock.h"
@@ -18,6 +19,7 @@
 #include "lib/wire/gen/agent.h"
 #include "lib/wire/gen/ecr.h"
 #include "lib/wire/gen/ecs.h"
+#include "lib/wire/gen/iam.h"
 #include "lib/wire/gen/logs.h"
 #include "lib/wire/gen/sts.h"
 
@@ -114,6 +116,7 @@ static int mount_all(struct server *s, const char *dir, const char *listen, bool
     if (r < 0) {
         return r;
     }
+    mount(s, &iam_service_model, iam_control(), NULL, 0, NULL);
     mount(s, &sts_service_model, sts_control(), NULL, 0, NULL);
     mount(s, &ecs_service_model, ecs_control(), NULL, 0, NULL);
     mount(s, &ecr_service_model, ecr_control(), ecr_routes, n_ecr_routes, s->ecr);
