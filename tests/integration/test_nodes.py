@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from conftest import wait_for
-from fake_node import FakeNode
+from fake_node import FakeNode, Refused
 from server import Server
 
 
@@ -66,6 +66,43 @@ def test_a_node_is_drained_and_taken_back(server):
     aws(server, 'ecs', 'update-container-instances-state', '--container-instances', 'a', '--status', 'ACTIVE')
     ecs.update_service(service='web', desiredCount=8)
     wait_for(lambda: len(tasks_on(ecs, 'a')) > 1, 10)
+
+
+def test_a_node_is_deregistered(server):
+    ecs = server.client('ecs')
+    a = node(server, 'a')
+    make_service(ecs, 2)
+    node(server, 'b')
+    with pytest.raises(RuntimeError, match='Found running tasks on the instance'):
+        aws(server, 'ecs', 'deregister-container-instance', '--container-instance', 'a')
+    a.end()
+    arn = ecs.list_container_instances()['containerInstanceArns'][0]
+    got = aws(server, 'ecs', 'deregister-container-instance', '--container-instance', arn, '--force')
+    assert got['containerInstance']['status'] == 'INACTIVE'
+    wait_for(lambda: list(tasks_on(ecs, 'b').values()) == ['RUNNING'] * 2, 10)
+    assert [i.split('/')[-1] for i in ecs.list_container_instances()['containerInstanceArns']] == ['b']
+    # Whatever it says now changes nothing.
+    with pytest.raises(Refused):
+        a.call('RegisterNode', a.register)
+    assert ecs.describe_clusters()['clusters'][0]['registeredContainerInstancesCount'] == 1
+
+
+def test_attributes_decide_where_a_task_goes(server):
+    ecs = server.client('ecs')
+    for name in 'abc':
+        node(server, name)
+    got = aws(server, 'ecs', 'put-attributes', '--attributes', 'name=disk,value=ssd,targetId=b')
+    assert got['attributes'][0]['targetId'].endswith('container-instance/default/b')
+    listed = aws(server, 'ecs', 'list-attributes', '--target-type', 'container-instance', '--attribute-name', 'disk')
+    assert listed['attributes'] == got['attributes']
+    ecs.register_task_definition(family='web', containerDefinitions=[
+        dict(name='c', image='busybox', cpu=10, memory=16)])
+    ran = ecs.run_task(taskDefinition='web', count=3, placementConstraints=[
+        dict(type='memberOf', expression='attribute:disk == ssd')])
+    assert {t['containerInstanceArn'].split('/')[-1] for t in ran['tasks']} == {'b'}
+    aws(server, 'ecs', 'delete-attributes', '--attributes', 'name=disk,targetId=b')
+    with pytest.raises(RuntimeError, match='TargetNotFoundException'):
+        aws(server, 'ecs', 'put-attributes', '--attributes', 'name=disk,targetId=z')
 
 
 def test_draining_keeps_the_minimum(server):

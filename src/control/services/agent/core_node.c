@@ -193,6 +193,12 @@ static struct gt_str open_session(struct tx *tx, const struct rec_ecs_node *n, i
 static int find_node(struct tx *tx, struct gt_str id, struct gt_str cluster,
                      struct rec_ecs_node **ret, struct gt_err *err)
 {
+    if (tx_exists(tx, key_inactive(tx, id))) {
+        return gt_err_aws(err, GT_ERR_DENIED, "InactiveNodeException",
+                          "node '" GT_STR_FMT "' was deregistered; to have the machine back as a "
+                          "new node, remove its agent/node.json and start the agent again",
+                          GT_STR_ARG(id));
+    }
     struct rec_ecs_session *s = tx_get(tx, key_session(tx, id), &rec_ecs_session_desc);
     if (s && !gt_str_eq(s->cluster, cluster)) {
         return invalid(err, "node '" GT_STR_FMT "' is registered in cluster '" GT_STR_FMT "'",

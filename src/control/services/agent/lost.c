@@ -1,9 +1,10 @@
 /*
  * What the loss of a node means for its tasks: they count as stopped, and what they hold stays
- * reserved until the node says that they are gone (ghosts). NodeLost has made the record; this goes
- * over the node's assignments in the order of their keys, some at a time, and remembers how far it
- * came. Nothing is assigned to a lost node, so nothing comes up behind it. A node that is back has
- * no record any more: what was not stopped by then goes on running.
+ * reserved until the node says that they are gone (ghosts), or somebody says that the node is (it
+ * is deregistered or fenced: `gone`). Who lost the node has made the record; this goes over the
+ * node's assignments in the order of their keys, some at a time, and remembers how far it came.
+ * Nothing is assigned to a lost node, so nothing comes up behind it. A node that is back has no
+ * record any more: what was not stopped by then goes on running.
  */
 #include "control/services/agent/agent.h"
 #include "control/services/ecs/names.h"
@@ -12,21 +13,31 @@
 
 enum { TASKS_A_STEP = 100 };
 
+static struct gt_str reason(struct tx *tx, const struct rec_ecs_lost *l, struct gt_str node)
+{
+    return gt_str(gt_arena_printf(
+        tx_arena(tx), "Host (container instance " GT_STR_FMT ") is lost%s" GT_STR_FMT,
+        GT_STR_ARG(node), l->reason.n ? ": " : ".", GT_STR_ARG(l->reason)));
+}
+
 static void stop_one(struct tx *tx, const struct rec_ecs_lost *l, struct gt_str node,
                      struct gt_str id)
 {
     struct rec_ecs_task *t = task_get(tx, l->cluster, id);
-    if (!t || t->last_status == TASK_STOPPED) {
+    if (!t) {
         return;
     }
-    if (!t->stop_code.n) {
-        t->stop_code = GT_STR_LIT("TerminationNotice");
-        t->stopped_reason = gt_str(gt_arena_printf(
-            tx_arena(tx), "Host (container instance " GT_STR_FMT ") is lost%s" GT_STR_FMT,
-            GT_STR_ARG(node), l->reason.n ? ": " : ".", GT_STR_ARG(l->reason)));
+    if (t->last_status != TASK_STOPPED) {
+        if (!t->stop_code.n) {
+            t->stop_code = GT_STR_LIT("TerminationNotice");
+            t->stopped_reason = l->text.n ? l->text : reason(tx, l, node);
+        }
+        t->disconnected = true;
+        task_apply(tx, t, TASK_NODE_LOST);
     }
-    t->disconnected = true;
-    task_apply(tx, t, TASK_NODE_LOST);
+    if (l->gone) {
+        task_lay_ghost(tx, t);
+    }
 }
 
 static enum step_result step(struct tx *tx, const char *key)

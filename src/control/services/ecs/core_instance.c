@@ -30,6 +30,7 @@ int ecs_describe_container_instances(struct tx *tx,
     for (size_t i = 0; i < in->container_instances.n; i++) {
         struct gt_str said = in->container_instances.v[i];
         struct rec_ecs_node *n = instance_of(tx, cluster->name, said);
+        n = n ? n : instance_inactive(tx, cluster->name, said);
         if (n) {
             instance_show(tx, n, &in->include,
                           &out->container_instances.v[out->container_instances.n++]);

@@ -4,13 +4,25 @@
 #include "control/services/ecs/names.h"
 #include "lib/base/mem.h"
 
+static bool id_of(struct tx *tx, struct gt_str cluster, struct gt_str said, struct gt_str *ret)
+{
+    return name_in_cluster(name_of_arn(tx, said, "container-instance"), cluster, ret) &&
+           name_valid(*ret, ".", 255);
+}
+
 struct rec_ecs_node *instance_of(struct tx *tx, struct gt_str cluster, struct gt_str said)
 {
-    struct gt_str id, name = name_of_arn(tx, said, "container-instance");
-    if (!name_in_cluster(name, cluster, &id) || !name_valid(id, ".", 255)) {
-        return NULL;
-    }
-    return tx_get(tx, key_node(tx, cluster, id), &rec_ecs_node_desc);
+    struct gt_str id;
+    return id_of(tx, cluster, said, &id) ? tx_get(tx, key_node(tx, cluster, id), &rec_ecs_node_desc)
+                                         : NULL;
+}
+
+struct rec_ecs_node *instance_inactive(struct tx *tx, struct gt_str cluster, struct gt_str said)
+{
+    struct gt_str id;
+    struct rec_ecs_node *n =
+        id_of(tx, cluster, said, &id) ? tx_get(tx, key_inactive(tx, id), &rec_ecs_node_desc) : NULL;
+    return n && gt_str_eq(n->cluster, cluster) ? n : NULL;
 }
 
 void instance_missing(struct tx *tx, struct gt_str cluster, struct gt_str said,
@@ -102,3 +114,17 @@ void instance_show(struct tx *tx, const struct rec_ecs_node *n, const struct wir
         out->health_status = show_health(tx);
     }
 }
+
+static enum step_result expire(struct tx *tx, const char *key)
+{
+    struct rec_ecs_node *n = tx_get(tx, key, &rec_ecs_node_desc);
+    if (n && tx_exists(tx, key_lost(tx, n->id))) { /* its tasks are still being stopped */
+        tx_alarm_set(tx, instance_expiry_controller.name, key, tx_now(tx) + NODE_KEPT_MS);
+    } else {
+        tx_delete(tx, key);
+    }
+    return STEP_DONE;
+}
+
+const struct controller instance_expiry_controller = {.name = "ecs-instance-expiry",
+                                                      .step = expire};

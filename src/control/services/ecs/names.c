@@ -186,6 +186,11 @@ char *key_session(struct tx *tx, struct gt_str node)
     return tx_key(tx, "ecs/session/" GT_STR_FMT, GT_STR_ARG(node));
 }
 
+char *key_inactive(struct tx *tx, struct gt_str node)
+{
+    return tx_key(tx, "ecs/inactive/" GT_STR_FMT, GT_STR_ARG(node));
+}
+
 char *key_lost(struct tx *tx, struct gt_str node)
 {
     return tx_key(tx, "ecs/lost/" GT_STR_FMT, GT_STR_ARG(node));

@@ -181,6 +181,60 @@ GT_TEST(pending_ones_go_at_once)
     world_fini(&w);
 }
 
+static const char *deregister(struct world *w, const char *node, const char *more)
+{
+    return world_do(w, "DeregisterContainerInstance", "{'containerInstance': '%s'%s}", node, more);
+}
+
+GT_TEST(leaves_the_cluster)
+{
+    struct world w;
+    world_init(&w);
+    const char *a = world_node(&w, "n1", 1024, 1000);
+    world_has(deregister(&w, "n1", ""), "\"status\":\"INACTIVE\"");
+    world_has(world_call(&w, "ListContainerInstances", "{}"), "\"containerInstanceArns\":[]");
+    world_has(world_call(&w, "DescribeContainerInstances", "{'containerInstances': ['n1']}"),
+              "\"status\":\"INACTIVE\",\"agentConnected\":false");
+    world_has(world_call(&w, "DescribeClusters", "{}"), "\"registeredContainerInstancesCount\":0");
+    world_has(world_call(&w, "Heartbeat", "{'session': '%s'}", a), "UnknownNodeException");
+    world_has(
+        world_call(&w, "RegisterNode", "{'name': 'x', 'nodeId': 'n1', 'cpu': 1, 'memory': 1}"),
+        "InactiveNodeException: node 'n1' was deregistered");
+    world_has(set_status(&w, "n1", "ACTIVE"), "\"reason\":\"INACTIVE\"");
+    world_has(deregister(&w, "n1", ""), "InvalidParameterException: The referenced container "
+                                        "instance is inactive.");
+    world_has(deregister(&w, "n7", ""), "InvalidParameterException: The referenced container "
+                                        "instance was not found.");
+    world_run(&w, 3601000);
+    world_has(world_call(&w, "DescribeContainerInstances", "{'containerInstances': ['n1']}"),
+              "\"reason\":\"MISSING\"");
+    world_fini(&w);
+}
+
+GT_TEST(orphans_its_tasks_by_force)
+{
+    struct world w;
+    world_init_tight(&w, 40); /* two or three tasks a step */
+    const char *a = world_node(&w, "n1", 1024, 1000);
+    start(&w, 4, 100, 200);
+    world_report(&w, a, "RUNNING");
+    const char *b = world_node(&w, "n2", 1024, 1000);
+    world_has(deregister(&w, "n1", ""), "Found running tasks on the instance.");
+    world_has(deregister(&w, "n1", ", 'force': true"), "\"status\":\"INACTIVE\"");
+    const char *stopped = world_call(&w, "ListTasks", "{'desiredStatus': 'STOPPED'}");
+    const char *id = strstr(stopped, "task/default/") + 13;
+    world_has(world_call(&w, "DescribeTasks", "{'tasks': ['%.32s']}", id),
+              "\"stoppedReason\":\"Container instance deregistration forced by user\"");
+    world_report(&w, b, "RUNNING");
+    assert_int_equal(number(&w, "n2", "runningTasksCount"), 4);
+    assert_int_equal(running(&w), 4);
+    world_check(&w);
+    world_run(&w, 7300000); /* nothing of it is kept for good */
+    world_has(world_call(&w, "ListTasks", "{'desiredStatus': 'STOPPED'}"), "\"taskArns\":[]");
+    world_check(&w);
+    world_fini(&w);
+}
+
 static const char *put(struct world *w, const char *more)
 {
     return world_do(w, "PutAttributes", "{'attributes': [%s]}", more);
@@ -388,6 +442,7 @@ GT_TEST(the_percentages_hold)
 GT_RUN(GT_CASE(sets_the_state), GT_CASE(starts_first_when_it_may),
        GT_CASE(stops_first_when_it_must), GT_CASE(keeps_what_cannot_be_replaced),
        GT_CASE(says_when_it_is_stuck), GT_CASE(leaves_other_tasks_alone),
-       GT_CASE(pending_ones_go_at_once), GT_CASE(has_attributes),
+       GT_CASE(pending_ones_go_at_once), GT_CASE(leaves_the_cluster),
+       GT_CASE(orphans_its_tasks_by_force), GT_CASE(has_attributes),
        GT_CASE(lists_attributes_in_pages), GT_CASE(refuses_attributes),
        GT_CASE(the_percentages_hold))
