@@ -1,6 +1,5 @@
 """A node that speaks the agent protocol and runs nothing: what it is asked to run, it reports as
 running, until it is asked to stop it."""
-import hashlib
 import json
 import threading
 import urllib.error
@@ -25,8 +24,7 @@ class FakeNode:
                              attributes=[], **more)
         self.session = self.call('RegisterNode', self.register)['session']
         if own_key:  # as a real one: only then the server misses it when it is silent
-            key = self.post('/_gantry/node-key?node=' + name, b'', {
-                'x-amz-content-sha256': hashlib.sha256(b'').hexdigest()})
+            key = self.call('RenewNodeKey', {'nodeId': name})
             self.key = key['accessKeyId'], key['secretAccessKey']
             self.session = self.call('RegisterNode', self.register)['session']
         self.thread = threading.Thread(target=self.work, daemon=True)

@@ -30,6 +30,7 @@ struct rec_desc;
 enum principal_kind {
     PRINCIPAL_ROOT,     /* the account's root key */
     PRINCIPAL_NODE,     /* a node's key: `name` is the container instance id */
+    PRINCIPAL_JOIN,     /* a machine that wants to be one: `name` is the token's id */
     PRINCIPAL_INTERNAL, /* a controller, an actor inside the server */
 };
 struct principal {

@@ -53,6 +53,7 @@ static void finish(struct api_req *r, struct gt_err *err)
     if (!err) {
         struct pages pages = pages_of(r);
         pages_seal(&pages, r->op->op, r->in, r->out, &r->arena);
+        server_issue(r->s, r->op->op, r->out, &r->arena);
         gt_buf_reserve(&a.body, USUAL_ANSWER);
         wire_call_answer(&r->call, r->out, id, &a.body, &w);
         if (!gt_buf_ok(&a.body)) {
@@ -96,7 +97,7 @@ static void submit_core(struct api_req *r, const struct principal *p, struct gt_
     struct gt_err err = GT_ERR_INIT;
     bool agent = gt_streq(r->call.service->name, "agent");
     if (agent) {
-        server_hear(r->s, r->http);
+        server_hear(r->s, p);
     }
     r->core = (struct core_request){
         .call = {.op = r->op,
@@ -130,7 +131,10 @@ static void run_data(struct bulk_job *job)
 {
     struct api_req *r = GT_CONTAINER_OF(job, struct api_req, job);
     struct gt_err err = GT_ERR_INIT;
-    int result = r->op->data(&r->data, r->in, r->out, &err);
+    int result = server_check_key(&r->data, &err);
+    if (result == 0) {
+        result = r->op->data(&r->data, r->in, r->out, &err);
+    }
     finish(r, result < 0 ? &err : NULL);
 }
 

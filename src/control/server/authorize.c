@@ -1,5 +1,8 @@
 #include "control/server/server_priv.h"
 
+#include "control/services/agent/join.h"
+#include "lib/wire/gen/agent.h"
+
 /* What a node's key may call beside the agent protocol: what its tasks need. */
 static const char *const node_ops[] = {
     "ecr.GetAuthorizationToken", "ecr.BatchGetImage",      "ecr.DescribeRepositories",
@@ -22,14 +25,22 @@ static bool node_may(const struct wire_op *op)
     return false;
 }
 
+static bool may(enum principal_kind kind, const struct wire_op *op)
+{
+    if (kind == PRINCIPAL_JOIN) {
+        return op == &agent_op_join_node;
+    }
+    return kind == PRINCIPAL_ROOT || kind == PRINCIPAL_INTERNAL ||
+           (kind == PRINCIPAL_NODE && node_may(op));
+}
+
 int server_authorize_data(const struct principal *p, const struct wire_op *op, struct gt_err *err)
 {
     if (gt_streq(op->service->name, "admin") && p->kind != PRINCIPAL_ROOT) {
         return gt_err_aws(err, GT_ERR_DENIED, "AccessDeniedException",
                           "%s is for the root key alone", op->name);
     }
-    if (p->kind == PRINCIPAL_ROOT || p->kind == PRINCIPAL_INTERNAL ||
-        (p->kind == PRINCIPAL_NODE && node_may(op))) {
+    if (may(p->kind, op)) {
         return 0;
     }
     return gt_err_aws(err, GT_ERR_DENIED, "AccessDeniedException",
@@ -39,5 +50,16 @@ int server_authorize_data(const struct principal *p, const struct wire_op *op, s
 
 int server_authorize(struct tx *tx, const struct service_op *op, const void *in, struct gt_err *err)
 {
-    return server_authorize_data(tx_principal(tx), op->op, err);
+    int r = agent_key_check(tx, err);
+    return r < 0 ? r : server_authorize_data(tx_principal(tx), op->op, err);
+}
+
+static int check_key(struct tx *tx, void *arg, struct gt_err *err)
+{
+    return agent_key_check(tx, err);
+}
+
+int server_check_key(struct data_req *rq, struct gt_err *err)
+{
+    return rq->principal.kind == PRINCIPAL_NODE ? data_core_call(rq, check_key, NULL, err) : 0;
 }

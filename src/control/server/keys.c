@@ -1,5 +1,6 @@
 #include "control/server/keys.h"
 
+#include "control/services/agent/join.h"
 #include "lib/base/base64.h"
 #include "lib/base/file.h"
 #include "lib/base/hex.h"
@@ -85,20 +86,23 @@ int keys_load(struct keys *k, const char *state_dir, const char *account, struct
     return r < 0 ? r : load_secret(k, secret, err);
 }
 
-void keys_of_node(const struct keys *k, struct gt_str node, char id[static 128],
-                  char secret[static 64])
+static struct principal principal_of(const struct keys *k, enum principal_kind kind,
+                                     struct gt_str key_id, struct gt_str name, const char *what,
+                                     struct gt_arena *arena)
 {
-    unsigned char mac[32];
-    gt_auto_free char *text = gt_asprintf("node-key:" GT_STR_FMT, GT_STR_ARG(node));
-    gt_hmac_sha256(k->secret, sizeof k->secret, text, strlen(text), mac);
-    snprintf(id, 128, KEYS_NODE_PREFIX GT_STR_FMT, GT_STR_ARG(node));
-    gt_hex_encode(mac, 20, secret);
+    const char *text = gt_arena_str(arena, name);
+    const char *arn = gt_arena_printf(arena, "arn:aws:iam::%s:%s/%s", k->account, what, text);
+    return (struct principal){.kind = kind,
+                              .account = gt_str(k->account),
+                              .key_id = gt_str(gt_arena_str(arena, key_id)),
+                              .name = gt_str(text),
+                              .arn = gt_str(arn)};
 }
 
 struct gt_str keys_find(const struct keys *k, struct gt_str id, char to[static 64],
                         struct gt_arena *arena, struct principal *ret)
 {
-    struct gt_str prefix = GT_STR_LIT(KEYS_NODE_PREFIX);
+    struct gt_str prefix = GT_STR_LIT(AGENT_TOKEN_PREFIX), node = agent_key_node(id);
     if (gt_str_is(id, k->root_id)) {
         *ret = (struct principal){.kind = PRINCIPAL_ROOT,
                                   .account = gt_str(k->account),
@@ -107,18 +111,14 @@ struct gt_str keys_find(const struct keys *k, struct gt_str id, char to[static 6
                                   .arn = gt_str(k->root_arn)};
         return gt_str(k->root_secret);
     }
-    if (gt_str_starts(id, prefix) && id.n > prefix.n && id.n < 100) {
-        char node_id[128];
-        struct gt_str node = gt_str_n(id.p + prefix.n, id.n - prefix.n);
-        keys_of_node(k, node, node_id, to);
-        node = gt_str(gt_arena_str(arena, node));
-        *ret = (struct principal){.kind = PRINCIPAL_NODE,
-                                  .account = gt_str(k->account),
-                                  .key_id = gt_str(gt_arena_str(arena, id)),
-                                  .name = node};
-        ret->arn =
-            gt_str(gt_arena_printf(arena, "arn:aws:iam::%s:gantry-node/%s", k->account, node.p));
-        return gt_str(to);
+    if (node.n) {
+        *ret = principal_of(k, PRINCIPAL_NODE, id, node, "gantry-node", arena);
+    } else if (gt_str_starts(id, prefix) && id.n > prefix.n && id.n < 100) {
+        struct gt_str token = gt_str_n(id.p + prefix.n, id.n - prefix.n);
+        *ret = principal_of(k, PRINCIPAL_JOIN, id, token, "gantry-token", arena);
+    } else {
+        return gt_str(NULL);
     }
-    return (struct gt_str){0};
+    agent_secret(k->secret, id, to);
+    return gt_str(to);
 }

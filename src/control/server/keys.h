@@ -1,15 +1,13 @@
 /*
- * Whose key is it? The root key (a file that its owner alone reads), and the keys of nodes, which
- * are derived from the server's secret and the node's id, so that nothing about them is stored.
- * Immutable after start; any thread.
+ * Whose key is it? The root key (a file that its owner alone reads), and those of nodes and of
+ * tokens to join, whose secrets follow from the server's own and the access key id. Whether such a
+ * key is good is in the core: server_authorize(), agent/join.h. Immutable after start; any thread.
  */
 #ifndef GT_CONTROL_SERVER_KEYS_H
 #define GT_CONTROL_SERVER_KEYS_H
 
 #include "control/core/tx.h"
 #include "lib/base/err.h"
-
-#define KEYS_NODE_PREFIX "GTNODE-"
 
 struct keys {
     char account[13];
@@ -24,9 +22,5 @@ int keys_load(struct keys *k, const char *state_dir, const char *account, struct
  * as `k`. p NULL: unknown. */
 struct gt_str keys_find(const struct keys *k, struct gt_str id, char to[static 64],
                         struct gt_arena *arena, struct principal *ret);
-
-/* A node's access key id and secret. */
-void keys_of_node(const struct keys *k, struct gt_str node, char id[static 128],
-                  char secret[static 64]);
 
 #endif

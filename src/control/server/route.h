@@ -57,7 +57,7 @@ const unsigned char *route_secret(const struct route_req *rq);
 /* The secret access key of an access key id that the server knows: the root key or a node's.
  * Does not block. p NULL: unknown. The text lives in `to`. Fills *ret_principal when it is not NULL
  * (its texts live as long as the server). */
-struct gt_str route_key_secret(const struct route_req *rq, struct gt_str access_key_id,
+struct gt_str route_key_secret(struct route_req *rq, struct gt_str access_key_id,
                                char to[static 64], struct principal *ret_principal);
 
 #endif

@@ -29,7 +29,7 @@ struct route_req {
     bool ended, gone;       /* the body is complete; the client went away */
     bool answered, finished;
     struct gt_buf piece; /* the worker's own */
-    bool end_called;
+    bool end_called, key_checked;
     /* Of a signed body: what was declared, and what came. */
     struct gt_str declared;
     struct gt_sha256 sum;
@@ -81,12 +81,14 @@ const unsigned char *route_secret(const struct route_req *rq)
     return rq->data.s->keys.secret;
 }
 
-struct gt_str route_key_secret(const struct route_req *rq, struct gt_str id, char to[static 64],
+struct gt_str route_key_secret(struct route_req *rq, struct gt_str id, char to[static 64],
                                struct principal *ret)
 {
     struct principal p;
-    struct gt_arena *arena = (struct gt_arena *)&rq->arena;
-    struct gt_str secret = keys_find(&rq->data.s->keys, id, to, arena, &p);
+    struct gt_str secret = keys_find(&rq->data.s->keys, id, to, &rq->arena, &p);
+    if (secret.p && p.kind == PRINCIPAL_NODE) {
+        rq->data.principal = p; /* so that a worker asks whether its key is good */
+    }
     if (secret.p && ret) {
         *ret = p;
     }
@@ -165,6 +167,16 @@ static bool over(struct route_req *rq)
     return yes;
 }
 
+/* Once for each request, before anything is done for it. */
+static int check_key(struct route_req *rq, struct gt_err *err)
+{
+    if (rq->key_checked) {
+        return 0;
+    }
+    rq->key_checked = true;
+    return server_check_key(&rq->data, err);
+}
+
 static int add_piece(struct route_req *rq, struct gt_err *err)
 {
     if (rq->declared.n) {
@@ -190,6 +202,16 @@ static int check_sum(struct route_req *rq, struct gt_err *err)
                             "computed.");
 }
 
+static int finish_body(struct route_req *rq, struct gt_err *err)
+{
+    int r = check_sum(rq, err);
+    if (r == 0) {
+        r = rq->route->end(rq, err);
+    }
+    return r == 0 && !over(rq) ? gt_err_set(err, GT_ERR_INTERNAL, "the request was not answered")
+                               : r;
+}
+
 static void run(struct bulk_job *job)
 {
     struct route_req *rq = GT_CONTAINER_OF(job, struct route_req, job);
@@ -200,16 +222,9 @@ static void run(struct bulk_job *job)
         if (!next_piece(rq, &end)) {
             return; /* until more comes */
         }
-        if (end) {
-            r = check_sum(rq, &err);
-            if (r == 0) {
-                r = rq->route->end(rq, &err);
-            }
-            if (r == 0 && !over(rq)) {
-                r = gt_err_set(&err, GT_ERR_INTERNAL, "the request was not answered");
-            }
-        } else {
-            r = add_piece(rq, &err);
+        r = check_key(rq, &err);
+        if (r == 0) {
+            r = end ? finish_body(rq, &err) : add_piece(rq, &err);
         }
         if (r < 0 && !over(rq)) {
             answer_error(rq, &err);

@@ -2,7 +2,6 @@
 
 #include "control/server/housekeeping.h"
 #include "control/server/liveness.h"
-#include "control/server/node_key.h"
 #include "control/server/server_priv.h"
 #include "control/services/admin/admin.h"
 #include "control/services/agent/agent.h"
@@ -52,19 +51,10 @@ static void mount(struct server *s, const struct wire_service *model, const stru
     s->mounted[s->n_mounted++] = (struct mounted){model, service, routes, n_routes, store};
 }
 
-/* A node is told by its key: it has one from right after its first registration. */
-void server_hear(struct server *s, struct http_req *rq)
+void server_hear(struct server *s, const struct principal *p)
 {
-    struct gt_str auth = http_req_header(rq, "authorization");
-    const char *at =
-        auth.n ? memmem(auth.p, auth.n, KEYS_NODE_PREFIX, strlen(KEYS_NODE_PREFIX)) : NULL;
-    if (!at || !s->liveness) {
-        return;
-    }
-    at += strlen(KEYS_NODE_PREFIX);
-    const char *end = memchr(at, '/', (size_t)(auth.p + auth.n - at));
-    if (end) {
-        liveness_heard(s->liveness, gt_str_n(at, (size_t)(end - at)));
+    if (p->kind == PRINCIPAL_NODE && s->liveness) {
+        liveness_heard(s->liveness, p->name);
     }
 }
 
@@ -121,7 +111,7 @@ static int mount_all(struct server *s, const char *dir, const char *listen, bool
     mount(s, &ecs_service_model, ecs_control(), NULL, 0, NULL);
     mount(s, &ecr_service_model, ecr_control(), ecr_routes, n_ecr_routes, s->ecr);
     mount(s, &logs_service_model, logs_control(), logs_routes, n_logs_routes, s->logs);
-    mount(s, &agent_service_model, agent_control(), node_key_routes, n_node_key_routes, NULL);
+    mount(s, &agent_service_model, agent_control(), NULL, 0, NULL);
     mount(s, &admin_service_model, admin_control(), NULL, 0, &s->admin);
     return 0;
 }

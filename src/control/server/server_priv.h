@@ -9,6 +9,7 @@
 #include "control/server/route.h"
 #include "control/server/server.h"
 #include "control/services/admin/admin.h"
+#include "lib/crypto/digest.h"
 #include "lib/http/server.h"
 #include "lib/wire/sigv4.h"
 #include "lib/wire/wire.h"
@@ -45,6 +46,7 @@ struct server {
     struct housekeeping *housekeeping;
     struct ecr_store *ecr;
     struct log_store *logs;
+    char ca_hash[GT_SHA256_HEX]; /* of our own authority's certificate; "": there is none */
     struct admin_host admin;
 };
 
@@ -80,9 +82,14 @@ struct gt_str server_scope_service(struct http_req *rq, struct gt_arena *arena);
 int server_authorize(struct tx *tx, const struct service_op *op, const void *in,
                      struct gt_err *err);
 int server_authorize_data(const struct principal *p, const struct wire_op *op, struct gt_err *err);
+/* On a worker, before anything is done for a caller that may be a node: is its key still good? */
+int server_check_key(struct data_req *rq, struct gt_err *err);
 
-/* A signed call came from a node: a sign of life. */
-void server_hear(struct server *s, struct http_req *rq);
+/* --- issue.c: keys that the core made get their secrets, which it does not know */
+void server_issue(struct server *s, const struct wire_op *op, void *out, struct gt_arena *arena);
+
+/* A signed call came, perhaps from a node: a sign of life. */
+void server_hear(struct server *s, const struct principal *p);
 
 /* --- api.c and routes.c: what becomes of a request */
 void server_api(struct server *s, struct http_req *rq);

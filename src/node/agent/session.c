@@ -9,7 +9,6 @@
 #include "node/agent/task.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -63,23 +62,18 @@ static void on_registered(struct node *n, void *arg)
     free(r);
 }
 
-/* The node's own key, which the one that it was registered with may ask for. */
-static int fetch_key(struct api_client *c, struct node_identity *id, struct gt_arena *a,
+/* A key of the node's own, which who registered it and the node may ask for. */
+static int renew_key(struct api_client *c, struct node_identity *id, struct gt_arena *a,
                      struct gt_err *err)
 {
-    gt_auto_free char *path = gt_asprintf("/_gantry/node-key?node=%s", id->node_id);
-    struct gt_str answer;
-    int r = api_post(c, path, NULL, 0, a, &answer, err);
-    json_t *root = r == 0 ? json_loadb(answer.p, answer.n, 0, NULL) : NULL;
-    const char *key = json_string_value(json_object_get(root, "accessKeyId"));
-    const char *secret = json_string_value(json_object_get(root, "secretAccessKey"));
-    if (key && secret) {
-        snprintf(id->access_key, sizeof id->access_key, "%s", key);
-        snprintf(id->secret_key, sizeof id->secret_key, "%s", secret);
-    } else if (r == 0) {
-        r = gt_err_set(err, GT_ERR_CORRUPT, "the server gave this node no key");
+    struct agent_renew_node_key_in in = {.node_id = gt_str(id->node_id)};
+    struct agent_renew_node_key_out out = {0};
+    int r = api_call(c, &agent_op_renew_node_key, &in, a, &out, err);
+    if (r == 0) {
+        snprintf(id->access_key, sizeof id->access_key, GT_STR_FMT, GT_STR_ARG(out.access_key_id));
+        snprintf(id->secret_key, sizeof id->secret_key, GT_STR_FMT,
+                 GT_STR_ARG(out.secret_access_key));
     }
-    json_decref(root);
     return r;
 }
 
@@ -163,7 +157,7 @@ static int register_in(struct session *s, struct api_client *c, struct gt_arena 
     struct node_identity id = s->self;
     take_identity(&out, &id);
     bool borrowed = !gt_str_starts(gt_str(id.access_key), GT_STR_LIT("GTNODE-"));
-    if (borrowed && (r = fetch_key(c, &id, a, err)) < 0) {
+    if (borrowed && (r = renew_key(c, &id, a, err)) < 0) {
         return r;
     }
     s->self = id;

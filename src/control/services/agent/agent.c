@@ -1,11 +1,13 @@
 #include "control/services/agent/agent.h"
 
+#include "control/services/agent/join.h"
 #include "control/services/ecs/names.h"
 #include "control/services/gen/agent_handlers.h"
 
 const struct service *agent_control(void)
 {
-    static const struct controller *const controllers[] = {&agent_lost_controller, NULL};
+    static const struct controller *const controllers[] = {&agent_lost_controller,
+                                                           &agent_join_controller, NULL};
     static struct service s = {.name = "agent", .ops = agent_ops, .controllers = controllers};
     s.n_ops = n_agent_ops;
     return &s;

@@ -1,5 +1,6 @@
 /* RegisterNode, Heartbeat, NodeLost, NodeBack. */
 #include "control/services/agent/agent.h"
+#include "control/services/agent/join.h"
 #include "control/services/ecs/cluster.h"
 #include "control/services/ecs/instance.h"
 #include "control/services/ecs/names.h"
@@ -40,6 +41,19 @@ static int node_id(struct tx *tx, struct gt_str said, struct gt_str *ret, struct
     return name_valid(*ret, "", 255)
                ? 0
                : invalid(err, "nodeId must be 1 to 255 letters, digits, '-', '_'.");
+}
+
+/* A token may be for one cluster only. */
+static int cluster_of_key(const struct rec_agent_node_key *k, struct gt_str said,
+                          struct gt_str *ret, struct gt_err *err)
+{
+    bool bound = k && k->cluster.n;
+    *ret = bound ? k->cluster : said;
+    return !bound || !said.n || gt_str_eq(k->cluster, said)
+               ? 0
+               : gt_err_aws(err, GT_ERR_DENIED, "AccessDeniedException",
+                            "the node joined cluster '" GT_STR_FMT "', not '" GT_STR_FMT "'",
+                            GT_STR_ARG(k->cluster), GT_STR_ARG(said));
 }
 
 static struct rec_ecs_cluster *cluster_for(struct tx *tx, struct gt_str said, struct gt_err *err)
@@ -162,7 +176,8 @@ static void take_back(struct tx *tx, struct rec_ecs_node *n)
     tx_delete(tx, key_lost(tx, n->id));
 }
 
-static int take_node(struct tx *tx, const struct agent_register_node_in *in, struct rec_ecs_node *n,
+static int take_node(struct tx *tx, const struct agent_register_node_in *in,
+                     const struct rec_agent_node_key *key, struct rec_ecs_node *n,
                      struct gt_err *err)
 {
     n->name = in->name;
@@ -172,7 +187,8 @@ static int take_node(struct tx *tx, const struct agent_register_node_in *in, str
     n->ports.v = in->ports_reserved.v;
     n->ports.n = in->ports_reserved.n;
     n->agent_version = in->version;
-    n->external = in->external;
+    n->external = in->external || (key && key->external);
+    n->managed_id = key ? key->managed_id : gt_str(NULL);
     take_back(tx, n);
     return take_attributes(tx, in, n, err);
 }
@@ -219,9 +235,11 @@ int agent_register_node(struct tx *tx, const struct agent_register_node_in *in,
                         struct agent_register_node_out *out, struct gt_err *err)
 {
     struct rec_ecs_node *n = NULL;
-    struct gt_str id;
+    struct gt_str id, wanted;
     int r = node_id(tx, in->node_id, &id, err);
-    struct rec_ecs_cluster *cluster = r ? NULL : cluster_for(tx, in->cluster, err);
+    const struct rec_agent_node_key *key = r ? NULL : agent_key_confirm(tx);
+    r = r ? r : cluster_of_key(key, in->cluster, &wanted, err);
+    struct rec_ecs_cluster *cluster = r ? NULL : cluster_for(tx, wanted, err);
     if (!cluster) {
         return r ? r : -ENOENT;
     }
@@ -236,7 +254,7 @@ int agent_register_node(struct tx *tx, const struct agent_register_node_in *in,
     if (r < 0) {
         return r;
     }
-    r = take_node(tx, in, n, err);
+    r = take_node(tx, in, key, n, err);
     r = r ? r : choose_subnet(tx, in, n, ident, err);
     if (r < 0) {
         return r;

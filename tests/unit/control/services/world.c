@@ -3,6 +3,7 @@
 #include "gt_test.h"
 
 #include "control/services/agent/agent.h"
+#include "control/services/agent/join.h"
 #include "control/services/ecs/ecs.h"
 #include "control/services/ecs/task_state.h"
 #include "lib/base/limits.h"
@@ -16,16 +17,22 @@ void world_init(struct world *w)
     world_init_tight(w, 0);
 }
 
+static int authorize(struct tx *tx, const struct service_op *op, const void *in, struct gt_err *err)
+{
+    return tx_principal(tx)->key_id.n ? agent_key_check(tx, err) : 0;
+}
+
 void world_init_tight(struct world *w, unsigned tight)
 {
     static const struct service *services[3];
     services[0] = ecs_control();
     services[1] = agent_control();
     struct gt_err err = GT_ERR_INIT;
-    *w = (struct world){.now = 1000000, .as = PRINCIPAL_ROOT, .as_name = ""};
+    *w = (struct world){.now = 1000000, .as = PRINCIPAL_ROOT, .as_name = "", .as_key = ""};
     w->journal = memory_journal_new();
     gt_arena_init(&w->arena, 1 << 28);
-    gt_assert_ok(core_new(w->journal, services, &(struct core_options){.seed = 7, .tight = tight},
+    gt_assert_ok(core_new(w->journal, services,
+                          &(struct core_options){.seed = 7, .tight = tight, .authorize = authorize},
                           &w->core, &err),
                  err);
     world_run(w, 0);
@@ -78,6 +85,7 @@ const char *world_call(struct world *w, const char *name, const char *body, ...)
         .out = out,
         .principal = {.kind = w->as,
                       .account = GT_STR_LIT("000000000000"),
+                      .key_id = gt_str(w->as_key),
                       .name = gt_str(w->as_name),
                       .arn = GT_STR_LIT("arn:aws:iam::000000000000:root")},
         .region = GT_STR_LIT("us-east-1"),

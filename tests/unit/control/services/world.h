@@ -14,7 +14,8 @@ struct world {
     int64_t now;
     enum principal_kind as; /* who calls next */
     const char *as_name;
-    bool waits; /* the last call waits (tx_wait) */
+    const char *as_key; /* access key id; a node's is checked unless it is empty */
+    bool waits;         /* the last call waits (tx_wait) */
 };
 
 void world_init(struct world *w);

@@ -211,7 +211,7 @@ const unsigned char *route_secret(const struct route_req *rq)
     return rq->data.front->secret;
 }
 
-struct gt_str route_key_secret(const struct route_req *rq, struct gt_str access_key_id,
+struct gt_str route_key_secret(struct route_req *rq, struct gt_str access_key_id,
                                char to[static 64], struct principal *ret_principal)
 {
     bool root = gt_str_is(access_key_id, "AKIAROOT"), node = gt_str_is(access_key_id, "AKIANODE");

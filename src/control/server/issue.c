@@ -1,0 +1,30 @@
+#include "control/server/server_priv.h"
+
+#include "control/services/agent/join.h"
+#include "lib/wire/gen/admin.h"
+#include "lib/wire/gen/agent.h"
+
+static struct gt_str secret_of(const struct server *s, struct gt_str id, struct gt_arena *arena)
+{
+    char secret[AGENT_SECRET_SIZE];
+    agent_secret(s->keys.secret, id, secret);
+    return gt_str(gt_arena_strdup(arena, secret));
+}
+
+void server_issue(struct server *s, const struct wire_op *op, void *out, struct gt_arena *arena)
+{
+    if (op == &agent_op_join_node) {
+        struct agent_join_node_out *o = out;
+        o->secret_access_key = secret_of(s, o->access_key_id, arena);
+    } else if (op == &agent_op_renew_node_key) {
+        struct agent_renew_node_key_out *o = out;
+        o->secret_access_key = secret_of(s, o->access_key_id, arena);
+    } else if (op == &admin_op_create_token) {
+        struct admin_create_token_out *o = out;
+        struct gt_str id =
+            gt_str(gt_arena_printf(arena, AGENT_TOKEN_PREFIX GT_STR_FMT, GT_STR_ARG(o->id)));
+        o->token = gt_str(gt_arena_printf(arena, GT_STR_FMT "." GT_STR_FMT "%s%s",
+                                          GT_STR_ARG(o->id), GT_STR_ARG(secret_of(s, id, arena)),
+                                          s->ca_hash[0] ? "." : "", s->ca_hash));
+    }
+}
