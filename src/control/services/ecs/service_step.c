@@ -407,7 +407,8 @@ static void settle(struct view *v)
 static void end(struct view *v, const char *key)
 {
     struct rec_ecs_service *s = v->s;
-    if (gt_str_is(s->status, SERVICE_DRAINING) && v->n == 0) {
+    /* Not before all ends are noted: a service of the same name would take them for its own. */
+    if (gt_str_is(s->status, SERVICE_DRAINING) && v->n == 0 && !v->more) {
         s->status = GT_STR_LIT(SERVICE_INACTIVE);
         s->inactive_at = tx_now(v->tx);
         s->deployments.n = 0;
