@@ -1,77 +1,114 @@
 /*
- * Many seeds of the simulator, each run twice: both must come to the same hash.
+ * Many seeds of the simulator.
  *
- *     sim-ecs [--seeds FIRST COUNT] [--seed N [--trace]]
+ *     sim-ecs [--seeds FIRST COUNT] [--seed N [--trace] [--keep I,J,...]] [--twice]
  *
- * A seed that fails is printed with the command that plays it again.
+ * A seed that fails is printed with the command that plays it again. --twice plays each seed twice:
+ * both must come to the same hash.
  */
-#include "control/sim/sim.h"
+#include "lib/base/mem.h"
+#include "trial.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static int run_one(const char *self, uint64_t seed, bool trace, struct sim_result *total)
+struct options {
+    const char *self;
+    uint64_t from, n;
+    bool trace, twice;
+    unsigned *keep;
+    size_t n_keep;
+};
+
+static void add_up(struct trial_result *total, const struct trial_result *r)
 {
-    struct sim_options options = {.seed = seed, .trace = trace};
-    struct sim_result first, second;
+    total->acts += r->acts;
+    total->events += r->events;
+    total->calls += r->calls;
+    total->restarts += r->restarts;
+    total->nodes_lost += r->nodes_lost;
+    total->tasks_started += r->tasks_started;
+    total->revision += r->revision;
+    total->time_ms += r->time_ms;
+}
+
+static int run_one(const struct options *o, uint64_t seed, struct trial_result *total)
+{
+    struct trial_options options = {
+        .seed = seed, .trace = o->trace, .keep = o->keep, .n_keep = o->n_keep};
+    struct trial_result first, second = {0};
     struct gt_err err;
-    int r = sim_run(&options, &first, &err);
+    int r = trial_run(&options, &first, &err);
     options.trace = false;
-    if (r >= 0) {
-        r = sim_run(&options, &second, &err);
+    if (r >= 0 && o->twice) {
+        r = trial_run(&options, &second, &err);
     }
     if (r < 0) {
-        printf("not ok: %s\n    %s --seed %llu --trace\n", err.msg, self, (unsigned long long)seed);
+        printf("not ok: %s\n    %s --seed %llu --trace\n", err.msg, o->self,
+               (unsigned long long)seed);
         return 1;
     }
-    if (first.hash != second.hash) {
+    if (o->twice && first.hash != second.hash) {
         printf("not ok: seed %llu went two ways: %016llx, %016llx\n", (unsigned long long)seed,
                (unsigned long long)first.hash, (unsigned long long)second.hash);
         return 1;
     }
-    total->steps += first.steps;
-    total->calls += first.calls;
-    total->crashes += first.crashes;
-    total->nodes_lost += first.nodes_lost;
-    total->pages += first.pages;
-    total->losses_seen += first.losses_seen;
-    total->tasks_started += first.tasks_started;
-    total->revision += first.revision;
-    total->time_ms += first.time_ms;
+    add_up(total, &first);
     return 0;
+}
+
+static void parse_keep(struct options *o, const char *text)
+{
+    o->keep = gt_new_array(unsigned, strlen(text) + 1);
+    for (char *end; *text; text = *end ? end + 1 : end) {
+        o->keep[o->n_keep++] = (unsigned)strtoul(text, &end, 10);
+    }
+}
+
+static bool parse(struct options *o, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc) {
+            o->from = strtoull(argv[++i], NULL, 0);
+            o->n = 1;
+        } else if (strcmp(argv[i], "--seeds") == 0 && i + 2 < argc) {
+            o->from = strtoull(argv[++i], NULL, 0);
+            o->n = strtoull(argv[++i], NULL, 0);
+        } else if (strcmp(argv[i], "--keep") == 0 && i + 1 < argc) {
+            parse_keep(o, argv[++i]);
+        } else if (strcmp(argv[i], "--trace") == 0) {
+            o->trace = true;
+        } else if (strcmp(argv[i], "--twice") == 0) {
+            o->twice = true;
+        } else {
+            return false;
+        }
+    }
+    return true;
 }
 
 int main(int argc, char **argv)
 {
-    uint64_t from = 1, n = 200;
-    bool trace = false;
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc) {
-            from = strtoull(argv[++i], NULL, 0);
-            n = 1;
-        } else if (strcmp(argv[i], "--seeds") == 0 && i + 2 < argc) {
-            from = strtoull(argv[++i], NULL, 0);
-            n = strtoull(argv[++i], NULL, 0);
-        } else if (strcmp(argv[i], "--trace") == 0) {
-            trace = true;
-        } else {
-            fprintf(stderr, "usage: %s [--seeds FIRST COUNT] [--seed N [--trace]]\n", argv[0]);
-            return 2;
-        }
+    struct options o = {.self = argv[0], .from = 1, .n = 100};
+    if (!parse(&o, argc, argv)) {
+        fprintf(stderr,
+                "usage: %s [--seeds FIRST COUNT] [--seed N [--trace] [--keep I,J,...]] "
+                "[--twice]\n",
+                argv[0]);
+        return 2;
     }
-    struct sim_result total = {0};
+    struct trial_result total = {0};
     int failed = 0;
-    for (uint64_t seed = from; seed < from + n; seed++) {
-        failed += run_one(argv[0], seed, trace, &total);
+    for (uint64_t seed = o.from; seed < o.from + o.n; seed++) {
+        failed += run_one(&o, seed, &total);
     }
-    printf(
-        "%llu seeds, %d failed; %llu steps, %llu calls, %llu revisions, %llu tasks started, "
-        "%llu server crashes, %llu nodes lost (%llu looks half way), %llu polls cut, %.1f hours\n",
-        (unsigned long long)n, failed, (unsigned long long)total.steps,
-        (unsigned long long)total.calls, (unsigned long long)total.revision,
-        (unsigned long long)total.tasks_started, (unsigned long long)total.crashes,
-        (unsigned long long)total.nodes_lost, (unsigned long long)total.losses_seen,
-        (unsigned long long)total.pages, (double)total.time_ms / 3600000);
+    printf("%llu seeds, %d failed; %zu acts, %llu events, %llu calls, %llu revisions, %llu tasks "
+           "started, %llu server restarts, %llu nodes lost, %.1f hours\n",
+           (unsigned long long)o.n, failed, total.acts, (unsigned long long)total.events,
+           (unsigned long long)total.calls, (unsigned long long)total.revision,
+           (unsigned long long)total.tasks_started, (unsigned long long)total.restarts,
+           (unsigned long long)total.nodes_lost, (double)total.time_ms / 3600000);
+    free(o.keep);
     return failed != 0;
 }

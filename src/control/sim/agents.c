@@ -1,345 +1,388 @@
-/*
- * Agents, as far as the server can see them: what they say, and when. The rules are those of the
- * real one: a task that the server wants and that this node never heard of is started when nobody
- * reported on it before, and reported STOPPED when somebody did (the containers went with the
- * machine); every change of a task gets the next sequence number and is reported until it is
- * accepted; what was refused is dropped.
- */
-#include "control/sim/sim_priv.h"
-
-#include "control/services/agent/agent.h"
-#include "lib/wire/gen/agent.h"
+/* Nodes and their tasks. What they say and hear is in agents_calls.c. */
+#include "control/sim/agents_priv.h"
 
 #include <stdio.h>
 
-enum { BEAT_MS = 1000, WAIT_MS = 5000, RETRY_MS = 500, LOSS_PERCENT = 5 };
+enum { WAIT_MS = 25000, RETRY_MS = 500 };
 
-struct sim_task *sim_find_task(struct sim_node *n, const char *id)
+static void copy(char *to, size_t size, struct gt_str from)
 {
-    for (unsigned i = 0; i < SIM_MAX_TASKS; i++) {
-        if (n->tasks[i].used && gt_streq(n->tasks[i].id, id)) {
-            return &n->tasks[i];
+    GT_ASSERT(from.n < size);
+    if (from.n) {
+        memcpy(to, from.p, from.n);
+    }
+    to[from.n] = '\0';
+}
+
+struct sim_agents *sim_agents_new(struct sim_world *w, const struct sim_rules *rules)
+{
+    struct sim_agents *a = gt_new(struct sim_agents);
+    a->w = w;
+    a->rules = rules ? *rules : (struct sim_rules){0};
+    a->rules.wait_ms = a->rules.wait_ms ? a->rules.wait_ms : WAIT_MS;
+    a->rules.retry_ms = a->rules.retry_ms ? a->rules.retry_ms : RETRY_MS;
+    gt_list_init(&a->messages);
+    gt_table_init(&a->timers);
+    gt_table_init(&a->waiting);
+    gt_table_init(&a->names);
+    sim_world_listen(w, agents_written, a);
+    return a;
+}
+
+static void set_timer(struct sim_agents *a, struct sim_task *t, int64_t delay);
+
+static void forget(struct sim_agents *a, struct sim_node *n, struct sim_task *t)
+{
+    set_timer(a, t, -1);
+    gt_list_remove(&t->link);
+    gt_table_del(&n->by_id, gt_str(t->id));
+    n->n_tasks--;
+    n->n_unreported -= t->sequence > t->acked;
+    free(t);
+}
+
+static void forget_all(struct sim_agents *a, struct sim_node *n)
+{
+    gt_list_for_each (it, tmp, &n->tasks) {
+        forget(a, n, gt_list_entry(it, struct sim_task, link));
+    }
+}
+
+void sim_agents_free(struct sim_agents *a)
+{
+    if (!a) {
+        return;
+    }
+    agents_free_calls(a);
+    for (size_t i = 0; i < a->n; i++) {
+        forget_all(a, a->nodes[i]);
+        agents_answered(a->nodes[i], UINT64_MAX);
+        gt_table_fini(&a->nodes[i]->by_id);
+        free(a->nodes[i]);
+    }
+    free(a->nodes);
+    gt_table_fini(&a->timers);
+    struct gt_table_iter it = {0};
+    for (struct gt_table_entry *e; (e = gt_table_next(&a->names, &it));) {
+        free(e->value);
+    }
+    gt_table_fini(&a->names);
+    free(a);
+}
+
+unsigned sim_agents_add(struct sim_agents *a, const struct sim_node_spec *spec)
+{
+    if (a->n == a->cap) {
+        a->cap = a->cap ? a->cap * 2 : 64;
+        a->nodes = gt_realloc(a->nodes, a->cap * sizeof(struct sim_node *));
+    }
+    struct sim_node *n = gt_new(struct sim_node);
+    n->index = (unsigned)a->n;
+    n->spec = *spec;
+    gt_list_init(&n->tasks);
+    gt_list_init(&n->ended);
+    gt_table_init(&n->by_id);
+    a->nodes[a->n] = n;
+    return (unsigned)a->n++;
+}
+
+unsigned sim_agents_count(const struct sim_agents *a)
+{
+    return (unsigned)a->n;
+}
+
+struct sim_node *sim_agents_node(struct sim_agents *a, unsigned node)
+{
+    GT_ASSERT(node < a->n);
+    return a->nodes[node];
+}
+
+struct sim_task *sim_node_task(const struct sim_node *n, const char *id)
+{
+    return gt_table_get(&n->by_id, gt_str(id));
+}
+
+struct sim_node *agents_current(struct sim_agents *a, uint64_t node, uint64_t life)
+{
+    struct sim_node *n = sim_agents_node(a, (unsigned)node);
+    return n->up && n->life == life ? n : NULL;
+}
+
+/* ---- starts and ends ---- */
+
+static void beat_due(void *arg, uint64_t node, uint64_t life)
+{
+    struct sim_agents *a = arg;
+    struct sim_node *n = agents_current(a, node, life);
+    if (n) {
+        agents_beat(a, n);
+        sim_at(a->w, a->rules.beat_ms, beat_due, a, node, life);
+    }
+}
+
+static void agent_starts(void *arg, uint64_t node, uint64_t life)
+{
+    struct sim_agents *a = arg;
+    struct sim_node *n = sim_agents_node(a, (unsigned)node);
+    if (n->life == life) { /* else: of a start that came to nothing */
+        n->up = true;
+        agents_register(a, n);
+        if (a->rules.beat_ms) {
+            sim_at(a->w, a->rules.beat_ms, beat_due, a, node, life);
         }
     }
-    return NULL;
 }
 
-void sim_forget_task(struct sim_node *n, struct sim_task *t)
+void sim_agents_stop(struct sim_agents *a, unsigned node)
 {
-    *t = (struct sim_task){0};
+    struct sim_node *n = sim_agents_node(a, node);
+    n->life = ++a->numbers;
+    n->up = n->registered = n->report_planned = false;
+    agents_answered(n, UINT64_MAX); /* no poll of this life will be answered any more */
+    memset(n->waits, 0, sizeof n->waits);
 }
 
-static struct principal node_principal(const struct sim_node *n)
+void sim_agents_start(struct sim_agents *a, unsigned node, int64_t delay)
 {
-    return (struct principal){
-        .kind = PRINCIPAL_NODE, .account = GT_STR_LIT(SIM_ACCOUNT), .name = gt_str(n->id)};
+    sim_agents_stop(a, node);
+    sim_at(a->w, delay, agent_starts, a, node, sim_agents_node(a, node)->life);
 }
 
-/* A call over the network. False: the agent has no answer, whether the server did it or not. */
-static bool node_call(struct sim *s, struct sim_node *n, const char *op, const void *in, void *out,
-                      struct core_call *ret)
+static void advance(struct sim_agents *a, struct sim_node *n, struct sim_task *t, int64_t status)
 {
-    unsigned loss = s->calm ? 0 : LOSS_PERCENT;
-    if (n->cut || sim_chance(s, loss)) {
-        return false;
-    }
-    struct principal who = node_principal(n);
-    n->seen = s->now;
-    *ret = sim_call(s, agent_control(), op, &who, in, out);
-    if (ret->result < 0 && (gt_streq(gt_err_aws_name(&ret->err), "StaleSessionException") ||
-                            gt_streq(gt_err_aws_name(&ret->err), "UnknownNodeException"))) {
-        n->registered = false;
-        sim_at(s, RETRY_MS, SIM_REGISTER, n->index);
-    }
-    return !sim_chance(s, loss);
-}
-
-static void begin_walk(struct sim_node *n)
-{
-    n->more[0] = '\0';
-    for (unsigned i = 0; i < SIM_MAX_TASKS; i++) {
-        n->tasks[i].told = false;
+    n->n_unreported += t->sequence == t->acked;
+    t->status = status;
+    t->sequence++;
+    if (a->rules.changed) {
+        a->rules.changed(a->rules.arg, n, t);
     }
 }
 
-void sim_register(struct sim *s, struct sim_node *n)
+void sim_agents_crash(struct sim_agents *a, unsigned node, bool notes_survive)
 {
-    if (n->registered) {
-        return;
+    struct sim_node *n = sim_agents_node(a, node);
+    sim_agents_stop(a, node);
+    gt_list_for_each (it, tmp, &n->tasks) {
+        struct sim_task *t = gt_list_entry(it, struct sim_task, link);
+        set_timer(a, t, -1);
+        if (t->status != TASK_STOPPED) {
+            t->exit_code = 137;
+            t->stop_code = "EssentialContainerExited";
+            t->reason = "the machine started anew";
+            advance(a, n, t, TASK_STOPPED);
+        }
     }
-    static struct agent_attribute attrs[] = {{.name = {"zone", 4}, .value = {"a", 1}}};
-    char name[16];
-    snprintf(name, sizeof name, "host%u", n->index);
-    struct agent_register_node_in in = {.name = gt_str(name),
-                                        .node_id = gt_str(n->id),
-                                        .cluster = GT_STR_LIT("default"),
-                                        .attributes = {attrs, 1, true}};
-    WIRE_SET(&in, cpu, 65536);
-    WIRE_SET(&in, memory, 131072);
-    struct agent_register_node_out out = {0};
-    struct core_call c;
-    if (!node_call(s, n, "RegisterNode", &in, &out, &c) || c.result < 0) {
-        sim_at(s, RETRY_MS, SIM_REGISTER, n->index);
-        return;
+    if (!notes_survive) {
+        forget_all(a, n);
     }
-    GT_ASSERT(out.session.n < sizeof n->session);
-    memcpy(n->session, out.session.p, out.session.n);
-    n->session[out.session.n] = '\0';
-    n->registered = true;
-    n->revision = 0;
-    begin_walk(n);
-    n->parked = false;
-    sim_at_poll(s, 1, n);
-    sim_at(s, BEAT_MS, SIM_BEAT, n->index);
+}
+
+void sim_agents_server_restarted(struct sim_agents *a)
+{
+    agents_lose_parked(a);
 }
 
 /* ---- tasks ---- */
 
-static void advance(struct sim_task *t, int64_t status)
+/* The one copy of a name. */
+const char *agents_name(struct sim_agents *a, struct gt_str name)
 {
-    t->status = status;
-    t->sequence++;
+    char *kept = gt_table_get(&a->names, name);
+    if (!kept) {
+        kept = gt_malloc(name.n + 1);
+        copy(kept, name.n + 1, name);
+        gt_table_put(&a->names, name, kept);
+    }
+    return kept;
 }
 
-static struct sim_task *add_task(struct sim *s, struct sim_node *n, const struct agent_task *from)
+static void report_due(void *arg, uint64_t node, uint64_t life)
 {
-    struct sim_task *t = n->tasks;
-    while (t->used) {
-        t++;
-        GT_ASSERT(t < n->tasks + SIM_MAX_TASKS);
+    struct sim_agents *a = arg;
+    struct sim_node *n = agents_current(a, node, life);
+    if (n) {
+        n->report_planned = false;
+        agents_report(a, n);
     }
-    *t = (struct sim_task){.used = true,
-                           .life = ++s->lives,
-                           .generation = from->generation,
-                           .sequence = from->sequence,
-                           .acked = from->sequence,
-                           .status = TASK_PENDING};
-    GT_ASSERT(from->id.n < sizeof t->id && from->address.n < sizeof t->address);
-    memcpy(t->id, from->id.p, from->id.n);
-    if (from->address.n) {
-        memcpy(t->address, from->address.p, from->address.n);
+}
+
+static void report_soon(struct sim_agents *a, struct sim_node *n)
+{
+    if (n->up && !n->report_planned) {
+        n->report_planned = true;
+        sim_at(a->w, a->rules.report_ms, report_due, a, n->index, n->life);
     }
+}
+
+static void ended(struct sim_task *t, int64_t code, const char *stop_code, const char *reason)
+{
+    t->exit_code = code;
+    t->stop_code = stop_code;
+    t->reason = reason;
+}
+
+/* What was to happen next to a task happens. */
+static void task_due(void *arg, uint64_t number, uint64_t unused)
+{
+    struct sim_agents *a = arg;
+    struct sim_task *t = gt_table_del(&a->timers, gt_str_n((const char *)&number, sizeof number));
+    if (!t) {
+        return; /* it came otherwise */
+    }
+    struct sim_node *n = a->nodes[t->node];
+    t->timer = 0;
+    if (t->stop) {
+        t->exit_code = t->started ? 143 : 0;
+        advance(a, n, t, TASK_STOPPED);
+    } else if (t->status == TASK_RUNNING) {
+        ended(t, t->fate.exit_code, "EssentialContainerExited",
+              "Essential container in task exited");
+        advance(a, n, t, TASK_STOPPED);
+    } else if (t->fate.failure) {
+        ended(t, 0, "TaskFailedToStart", t->fate.failure);
+        advance(a, n, t, TASK_STOPPED);
+    } else {
+        t->started = true;
+        if (t->fate.run_ms >= 0) {
+            set_timer(a, t, t->fate.run_ms);
+        }
+        advance(a, n, t, TASK_RUNNING);
+    }
+    report_soon(a, n);
+}
+
+/* delay < 0: nothing is to happen. */
+static void set_timer(struct sim_agents *a, struct sim_task *t, int64_t delay)
+{
+    if (t->timer) {
+        gt_table_del(&a->timers, gt_str_n((const char *)&t->timer, sizeof t->timer));
+        t->timer = 0;
+    }
+    if (delay >= 0) {
+        t->timer = ++a->numbers;
+        gt_table_put(&a->timers, gt_str_n((const char *)&t->timer, sizeof t->timer), t);
+        sim_at(a->w, delay, task_due, a, t->timer, 0);
+    }
+}
+
+static struct sim_task *add_task(struct sim_agents *a, struct sim_node *n, const struct told *told)
+{
+    struct sim_task *t = gt_new(struct sim_task);
+    *t = (struct sim_task){.node = n->index,
+                           .family = told->family,
+                           .service = told->service,
+                           .revision = told->revision,
+                           .generation = told->generation,
+                           .sequence = told->sequence,
+                           .acked = told->sequence,
+                           .status = TASK_PENDING,
+                           .fate = {.run_ms = -1}};
+    copy(t->id, sizeof t->id, gt_str(told->id));
+    copy(t->address, sizeof t->address, gt_str(told->address));
+    gt_list_push_back(&n->tasks, &t->link);
+    gt_table_put(&n->by_id, gt_str(t->id), t);
+    n->n_tasks++;
     return t;
 }
 
-static void take_task(struct sim *s, struct sim_node *n, const struct agent_task *from)
+void agents_answered(struct sim_node *n, uint64_t number)
 {
-    char id[33] = "";
-    GT_ASSERT(from->id.n < sizeof id);
-    memcpy(id, from->id.p, from->id.n);
-    struct sim_task *t = sim_find_task(n, id);
-    bool stop = gt_str_is(from->desired_status, "STOPPED");
-    bool known = t;
-    t = t ? t : add_task(s, n, from);
-    t->told = true;
-    if (!known) {
-        if (stop || from->sequence > 0) {
-            advance(t, TASK_STOPPED); /* nothing of it is here */
-            t->reason = stop ? NULL : "the node started anew";
-            t->stop_code = stop ? NULL : "TaskFailedToStart";
-            sim_at(s, 1, SIM_REPORT, n->index);
-            return;
+    gt_list_for_each (it, tmp, &n->ended) {
+        struct sim_ended *e = gt_list_entry(it, struct sim_ended, link);
+        if (e->number > number) {
+            break;
         }
-        s->result.tasks_started++;
-        sim_at_task(s, sim_between(s, 5, 800), n, t);
-    }
-    if (stop && !t->stop) {
-        t->stop = true;
-        t->life = ++s->lives; /* what was to happen to it does not */
-        if (t->status != TASK_STOPPED) {
-            sim_at_task(s, sim_between(s, 5, 400), n, t);
-        }
+        gt_list_remove(&e->link);
+        free(e);
     }
 }
 
-void sim_task_event(struct sim *s, struct sim_node *n, const char *id, uint64_t life)
+static bool has_ended(const struct sim_node *n, const char *id)
 {
-    struct sim_task *t = sim_find_task(n, id);
-    if (!t || t->life != life || t->status == TASK_STOPPED) {
-        return;
-    }
-    if (t->stop) {
-        advance(t, TASK_STOPPED);
-        t->exit_code = t->started ? 143 : 0;
-    } else if (t->status < TASK_RUNNING) {
-        bool broken = sim_chance(s, s->calm ? 0 : 8);
-        advance(t, broken ? TASK_STOPPED : TASK_RUNNING);
-        if (broken) {
-            t->stop_code = "TaskFailedToStart";
-            t->reason = "CannotPullContainerError: no such image";
-        } else {
-            t->started = true;
-            if (!s->calm && sim_chance(s, 40)) { /* it will end by itself */
-                sim_at_task(s, sim_between(s, 100, 30000), n, t);
-            }
-        }
-    } else {
-        advance(t, TASK_STOPPED);
-        t->exit_code = sim_between(s, 0, 2);
-        t->stop_code = "EssentialContainerExited";
-        t->reason = "Essential container in task exited";
-    }
-    sim_trace(s, "node %u: task %.6s is %s", n->index, t->id, task_state_name(t->status));
-    sim_at(s, sim_between(s, 1, 50), SIM_REPORT, n->index);
-}
-
-/* ---- poll ---- */
-
-/* What the server did not name in a walk over everything is not this node's any more. */
-static void drop_others(struct sim *s, struct sim_node *n)
-{
-    for (unsigned i = 0; i < SIM_MAX_TASKS; i++) {
-        struct sim_task *t = &n->tasks[i];
-        if (t->used && !t->told) {
-            sim_trace(s, "node %u: task %.6s is not ours any more", n->index, t->id);
-            sim_forget_task(n, t);
-        }
-    }
-}
-
-void sim_poll(struct sim *s, struct sim_node *n)
-{
-    if (!n->registered) {
-        return;
-    }
-    struct agent_poll_in in = {.session = gt_str(n->session)};
-    WIRE_SET(&in, revision, n->revision);
-    WIRE_SET(&in, wait_ms, n->parked ? 0 : WAIT_MS);
-    if (n->more[0]) {
-        in.more = gt_str(n->more);
-    }
-    n->parked = false;
-    struct agent_poll_out out = {0};
-    struct core_call c;
-    if (!node_call(s, n, "Poll", &in, &out, &c)) {
-        sim_at_poll(s, RETRY_MS, n);
-        return;
-    }
-    if (c.wait_prefix) {
-        n->parked = true;
-        n->parked_until = c.wait_until;
-        snprintf(n->parked_prefix, sizeof n->parked_prefix, "%s", c.wait_prefix);
-        sim_at_poll(s, c.wait_until - s->now, n);
-        return;
-    }
-    if (c.result < 0) {
-        if (n->registered) {
-            sim_at_poll(s, RETRY_MS, n);
-        }
-        return;
-    }
-    for (size_t i = 0; i < out.tasks.n; i++) {
-        take_task(s, n, &out.tasks.v[i]);
-    }
-    if (out.full) {
-        drop_others(s, n);
-    }
-    n->revision = out.revision;
-    s->result.pages += out.more.n > 0;
-    if (!out.more.n) {
-        begin_walk(n);
-    }
-    GT_ASSERT(out.more.n < sizeof n->more);
-    memcpy(n->more, out.more.p ? out.more.p : "", out.more.n);
-    n->more[out.more.n] = '\0';
-    /* Now and then something happens between two pages. */
-    sim_at_poll(s, out.more.n && !s->calm ? sim_between(s, 1, 300) : 1, n);
-}
-
-void sim_written(void *arg, uint64_t revision, const char *key)
-{
-    struct sim *s = arg;
-    for (unsigned i = 0; i < s->n_nodes; i++) {
-        struct sim_node *n = &s->nodes[i];
-        size_t prefix = strlen(n->parked_prefix);
-        if (n->parked && strncmp(key, n->parked_prefix, prefix) == 0) {
-            sim_at_poll(s, 0, n);
-        }
-    }
-}
-
-/* ---- heartbeats and reports ---- */
-
-static void fill_report(struct sim *s, const struct sim_task *t, struct agent_task_report *r)
-{
-    *r = (struct agent_task_report){
-        .id = gt_str(t->id),
-        .last_status = gt_str(task_state_name(t->status)),
-        .stop_code = gt_str(t->stop_code),
-        .stopped_reason = gt_str(t->reason),
-    };
-    WIRE_SET(r, generation, t->generation);
-    WIRE_SET(r, sequence, t->sequence);
-    struct agent_container_report *c = gt_arena_new(&s->arena, struct agent_container_report);
-    c->name = GT_STR_LIT("main");
-    c->last_status = gt_str(t->status == TASK_STOPPED   ? "STOPPED"
-                            : t->status == TASK_RUNNING ? "RUNNING"
-                                                        : "PENDING");
-    if (t->status == TASK_STOPPED && t->started) {
-        WIRE_SET(c, exit_code, t->exit_code);
-    }
-    r->containers.v = c;
-    r->containers.n = 1;
-    r->containers.has = true;
-}
-
-static bool was_refused(const struct agent_report_out *out, const char *id)
-{
-    for (size_t i = 0; i < out->refused.n; i++) {
-        if (gt_str_is(out->refused.v[i].id, id)) {
+    gt_list_for_each (it, tmp, &n->ended) {
+        if (gt_streq(gt_list_entry(it, struct sim_ended, link)->id, id)) {
             return true;
         }
     }
     return false;
 }
 
-void sim_report(struct sim *s, struct sim_node *n)
+static void remember_end(struct sim_agents *a, struct sim_node *n, const char *id)
 {
-    struct agent_task_report *reports =
-        gt_arena_array(&s->arena, struct agent_task_report, SIM_MAX_TASKS);
-    struct sim_task *sent[SIM_MAX_TASKS];
-    size_t count = 0;
-    for (unsigned i = 0; i < SIM_MAX_TASKS; i++) {
-        struct sim_task *t = &n->tasks[i];
-        if (t->used && t->sequence > t->acked) {
-            sent[count] = t;
-            fill_report(s, t, &reports[count++]);
-        }
-    }
-    if (count == 0) {
+    struct sim_ended *e = gt_new(struct sim_ended);
+    e->number = ++a->numbers;
+    copy(e->id, sizeof e->id, gt_str(id));
+    gt_list_push_back(&n->ended, &e->link);
+}
+
+void agents_told(struct sim_agents *a, struct sim_node *n, const struct told *told)
+{
+    struct sim_task *t = sim_node_task(n, told->id);
+    bool known = t;
+    if (!known && has_ended(n, told->id)) {
         return;
     }
-    struct agent_report_in in = {.session = gt_str(n->session), .tasks = {reports, count, true}};
-    struct agent_report_out out = {0};
-    struct core_call c;
-    if (!node_call(s, n, "Report", &in, &out, &c) || c.result < 0) {
-        return; /* the next heartbeat says it again */
+    t = t ? t : add_task(a, n, told);
+    t->walk = n->walk;
+    if (!known && (told->stop || told->sequence > 0)) { /* nothing of it is here */
+        ended(t, 0, told->stop ? NULL : "TaskFailedToStart",
+              told->stop ? NULL : "the node started anew");
+        advance(a, n, t, TASK_STOPPED);
+        report_soon(a, n);
+        return;
     }
-    for (size_t i = 0; i < count; i++) {
-        bool refused = was_refused(&out, sent[i]->id);
-        sent[i]->acked = sent[i]->sequence;
-        if (refused) {
-            sim_trace(s, "node %u: report of task %.6s refused", n->index, sent[i]->id);
+    if (!known) {
+        if (a->rules.fate) {
+            a->rules.fate(a->rules.arg, n, t, &t->fate);
         }
-        if (refused || sent[i]->status == TASK_STOPPED) {
-            sim_forget_task(n, sent[i]);
+        set_timer(a, t, t->fate.prepare_ms);
+    }
+    if (told->stop && !t->stop) {
+        t->stop = true;
+        set_timer(a, t, t->status == TASK_STOPPED ? -1 : t->fate.stop_ms);
+    }
+}
+
+/* What the server did not name in a walk over everything is not this node's any more. */
+void agents_drop_others(struct sim_agents *a, struct sim_node *n)
+{
+    gt_list_for_each (it, tmp, &n->tasks) {
+        struct sim_task *t = gt_list_entry(it, struct sim_task, link);
+        if (t->walk != n->walk) {
+            forget(a, n, t);
         }
     }
 }
 
-void sim_beat(struct sim *s, struct sim_node *n)
+void agents_accepted(struct sim_agents *a, struct sim_node *n, const struct said *said)
 {
-    if (!n->registered) {
-        return;
+    struct sim_task *t = sim_node_task(n, said->id);
+    if (!t || said->sequence <= t->acked) {
+        return; /* gone by now, or said twice */
     }
-    struct agent_heartbeat_in in = {.session = gt_str(n->session)};
-    struct agent_heartbeat_out out = {0};
-    struct core_call c;
-    (void)node_call(s, n, "Heartbeat", &in, &out, &c);
-    if (n->registered) {
-        sim_report(s, n);
+    t->acked = said->sequence;
+    n->n_unreported -= t->sequence == t->acked;
+    if (said->refused || said->status == TASK_STOPPED) {
+        remember_end(a, n, t->id);
+        forget(a, n, t);
     }
-    if (n->registered) {
-        sim_at(s, BEAT_MS, SIM_BEAT, n->index);
-    }
+}
+
+/* ---- the session ---- */
+
+void agents_registered(struct sim_agents *a, struct sim_node *n, const char *session)
+{
+    copy(n->session, sizeof n->session, gt_str(session));
+    n->registered = true;
+    n->revision = 0;
+    n->more[0] = '\0';
+    n->walk = ++a->numbers;
+    agents_poll(a, n);
+    report_soon(a, n);
+}
+
+struct principal sim_node_principal(const struct sim_node *n)
+{
+    return (struct principal){
+        .kind = PRINCIPAL_NODE, .account = GT_STR_LIT(SIM_ACCOUNT), .name = gt_str(n->spec.id)};
 }

@@ -1,0 +1,5 @@
+#include "trial_priv.h"
+
+void random_call(struct trial *t)
+{
+}

@@ -1,0 +1,36 @@
+#include "store/record/record.h"
+#include "trial_priv.h"
+
+bool state_has(struct trial *t, const char *key)
+{
+    const char *found;
+    struct gt_str value;
+    return core_next_key(t->w.core, key, NULL, &found, &value) && gt_streq(found, key);
+}
+
+void *state_get(struct trial *t, const char *key, const struct rec_desc *desc)
+{
+    const char *found;
+    struct gt_str value;
+    if (!core_next_key(t->w.core, key, NULL, &found, &value) || !gt_streq(found, key)) {
+        return NULL;
+    }
+    void *rec = NULL;
+    struct gt_err err;
+    if (rec_decode(desc, value, &t->w.arena, &rec, &err) < 0) {
+        violation(t, "records decode", "\"%s\": %s", key, err.msg);
+        return NULL;
+    }
+    return rec;
+}
+
+size_t state_count(struct trial *t, const char *prefix)
+{
+    size_t n = 0;
+    const char *key = NULL;
+    struct gt_str value;
+    while (core_next_key(t->w.core, prefix, key, &key, &value)) {
+        n++;
+    }
+    return n;
+}

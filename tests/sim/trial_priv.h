@@ -1,0 +1,170 @@
+/* What the parts of a trial share. */
+#ifndef GT_TESTS_SIM_TRIAL_PRIV_H
+#define GT_TESTS_SIM_TRIAL_PRIV_H
+
+#include "control/sim/agents.h"
+#include "lib/base/rand.h"
+#include "store/record/gen/rec_ecs.h"
+#include "trial.h"
+
+enum {
+    SERVICES = 4,
+    BY_TOKEN = 4,
+    LOST_AFTER_MS = 10000,
+};
+
+/* name, mean time between two in ms in a small trial (0: not by itself), of one node */
+#define ACTS(X)                                                                                    \
+    X(CALL, 2000, false)        /* somebody calls the API */                                       \
+    X(RANDOM_CALL, 8000, false) /* ... with whatever */                                            \
+    X(CUT, 20000, true)         /* a node's network, one way or both, for a while */               \
+    X(CUT_MANY, 90000, false)   /* that of a share of all nodes at once */                         \
+    X(NOISE, 20000, false)      /* messages are lost, late, and come twice */                      \
+    X(AGENT_DIES, 20000, true)  /* its containers run on */                                        \
+    X(NODE_DIES, 30000, true)   /* the machine loses power */                                      \
+    X(SERVER_DIES, 15000, false)                                                                   \
+    X(SLOW_CORE, 30000, false) /* the controllers hardly get a turn */                             \
+    X(TROUBLE, 30000, false)   /* images fail, are slow, or crash at once */
+
+enum act_kind {
+#define X(name, mean, node) ACT_##name,
+    ACTS(X)
+#undef X
+        ACT_KINDS
+};
+
+struct act {
+    int64_t at; /* ms after the beginning */
+    enum act_kind kind;
+    unsigned node;
+    uint64_t seed;
+};
+
+/* What the seed says of the whole. */
+struct plan {
+    unsigned nodes;
+    unsigned tight;
+    int64_t duration_ms; /* with acts */
+    int64_t pace;        /* percent: how much longer between two acts of a kind */
+    bool awsvpc;
+    bool restless; /* tasks end by themselves */
+};
+
+/* What a caller was told of a service. */
+struct known_service {
+    bool exists;
+    bool unsure; /* a call about it had no answer */
+    int64_t desired;
+    char name[16];
+};
+
+/* What is wrong with one node's network. */
+struct cut {
+    int64_t to_server, to_node; /* until when nothing gets through */
+};
+
+/* How many tasks RunTask started for a client token. */
+struct by_token {
+    uint64_t token;
+    size_t tasks;
+};
+
+struct watch;
+
+struct trial {
+    struct trial_options options;
+    struct trial_result result;
+    struct plan plan;
+    struct act *acts;
+    size_t n_acts;
+    struct sim_world w;
+    struct sim_agents *agents;
+    struct sim_node_spec *specs;
+    struct gt_arena texts; /* of the whole trial */
+    int64_t start;         /* virtual time at the beginning */
+    struct gt_prng dice;   /* of the act that is played */
+    struct gt_prng net;    /* of messages while there is noise */
+    bool calm;             /* no more acts */
+    bool over;             /* no more nodes either */
+
+    /* callers */
+    struct known_service services[SERVICES];
+    int64_t taskdefs; /* revisions of the family "app" */
+    uint64_t tokens;  /* client tokens used */
+    struct by_token by_token[BY_TOKEN];
+    struct gt_table told; /* task id -> "": somebody was told that it exists */
+
+    /* faults */
+    struct cut *cuts; /* by node */
+    int64_t noise_until, slow_until, trouble_until;
+    unsigned loss, twice, late; /* percent; late: most ms */
+    unsigned trouble;           /* which */
+    struct {                    /* the end of the server, once it is decided */
+        int when;               /* enum death */
+        bool dead;              /* nothing that it says leaves any more */
+        uint64_t keeps;         /* the revision that is durable */
+    } death;
+
+    struct watch *watch;
+    uint64_t *hashes; /* of the state after each revision */
+    size_t cap_hashes;
+    struct gt_err *err; /* the first violation */
+};
+
+/* trial.c */
+int64_t between(struct trial *t, int64_t low, int64_t high); /* both included; of the act's dice */
+bool chance(struct trial *t, unsigned percent);
+void trace(struct trial *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Something that must hold does not: ends the run. `what`: the invariant's name. -EBADMSG. */
+int violation(struct trial *t, const char *what, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* After each call and step: what the state is at this revision. */
+void note_hash(struct trial *t);
+
+/* schedule.c */
+void schedule_plan(struct trial *t); /* from the seed: the plan and all acts */
+void schedule_acts(struct trial *t); /* puts those to play on the queue */
+const char *act_name(enum act_kind kind);
+
+/* faults.c */
+void fault_play(struct trial *t, const struct act *a);
+void faults_cease(struct trial *t);
+struct sim_passage fault_passage(void *arg, const struct sim_node *n, bool to_server);
+void fault_fate(void *arg, const struct sim_node *n, const struct sim_task *task,
+                struct sim_fate *ret);
+bool fault_cut_off(void *arg, const struct core_call *c, uint64_t before);
+size_t fault_turn(void *arg);
+int server_restart(struct trial *t); /* when death.dead */
+void liveness_look(void *arg, uint64_t a, uint64_t b);
+
+/* callers.c */
+void callers_set_up(struct trial *t); /* cluster, first task definition */
+void callers_play(struct trial *t);
+void callers_take_away(struct trial *t); /* every service and task is to go */
+/* After a crash: what was told must be there, and what was not answered is looked up. */
+void callers_recovered(struct trial *t);
+/* Whatever became of the services, it is what is known of them. */
+void callers_look(struct trial *t);
+
+/* random_call.c */
+void random_call(struct trial *t);
+
+/* watch.c: what must hold, kept up to date with each key that is written. */
+struct watch *watch_new(struct trial *t);
+void watch_free(struct watch *w);
+void watch_written(void *arg, const char *key);
+int watch_step(struct trial *t);       /* what was written since holds */
+int watch_everything(struct trial *t); /* the whole state holds, and is what was kept up to date */
+void watch_recovered(struct trial *t); /* tasks may have gone back */
+void watch_node(void *arg, const struct sim_node *n, const struct sim_task *task);
+
+/* rest.c */
+int rest_check(struct trial *t); /* all has come to rest */
+int rest_empty(struct trial *t); /* nothing is left of services and tasks */
+
+/* state.c: the state as it is stored, not through the services' own code */
+bool state_has(struct trial *t, const char *key);
+void *state_get(struct trial *t, const char *key, const struct rec_desc *desc);
+size_t state_count(struct trial *t, const char *prefix);
+
+#endif
