@@ -3,8 +3,6 @@
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 
-#include <stdio.h>
-
 const struct controller *core_find_controller(const struct core *core, struct gt_str name)
 {
     for (size_t i = 0; core->services[i]; i++) {
@@ -30,21 +28,23 @@ static struct gt_str key_place(struct gt_str key)
     return second ? gt_str_n(key.p, (size_t)(second - key.p)) : (struct gt_str){0};
 }
 
-/* Queues what lies under <account>/<region>/<c->all>, for one account and region. */
-static void queue_place(struct core *core, const struct controller *c, struct gt_str place)
+/* What lies under <place>/<under>. */
+static void each_in_place(struct core *core, struct gt_str place, const char *under,
+                          void (*fn)(void *arg, struct omap_entry *e), void *arg)
 {
     char prefix[GT_LIMIT_KEY];
-    int n = snprintf(prefix, sizeof prefix, GT_STR_FMT "/%s", GT_STR_ARG(place), c->all);
-    GT_ASSERT(n > 0 && (size_t)n < sizeof prefix);
-    struct gt_str p = gt_str_n(prefix, (size_t)n);
+    const struct gt_str parts[] = {place, GT_STR_LIT("/"), gt_str(under)};
+    struct gt_str p = gt_str_concat(parts, GT_ARRAY_LEN(parts), prefix, sizeof prefix);
+    GT_ASSERT(p.p);
     struct omap_entry *e = omap_seek(&core->state, p, false);
     while (e && gt_str_starts(omap_key(e), p)) {
-        dirty_push(&core->dirty, c, e->data);
+        fn(arg, e);
         e = omap_seek(&core->state, omap_key(e), true);
     }
 }
 
-void core_queue_all(struct core *core)
+void core_each_under(struct core *core, const char *under,
+                     void (*fn)(void *arg, struct omap_entry *e), void *arg)
 {
     struct omap_entry *e = omap_seek(&core->state, (struct gt_str){0}, false);
     while (e) {
@@ -53,14 +53,7 @@ void core_queue_all(struct core *core)
             e = omap_seek(&core->state, omap_key(e), true);
             continue;
         }
-        for (size_t i = 0; core->services[i]; i++) {
-            const struct controller *const *c = core->services[i]->controllers;
-            for (; c && *c; c++) {
-                if ((*c)->all) {
-                    queue_place(core, *c, place);
-                }
-            }
-        }
+        each_in_place(core, place, under, fn, arg);
         /* '0' is the byte after '/': on to the next account and region. */
         char next[GT_LIMIT_KEY + 1];
         memcpy(next, place.p, place.n);
@@ -78,6 +71,23 @@ static void emit(void *arg, const char *key)
 {
     struct emit_to *to = arg;
     dirty_push(&to->core->dirty, to->controller, key);
+}
+
+static void queue(void *arg, struct omap_entry *e)
+{
+    emit(arg, e->data);
+}
+
+void core_queue_all(struct core *core)
+{
+    for (size_t i = 0; core->services[i]; i++) {
+        const struct controller *const *c = core->services[i]->controllers;
+        for (; c && *c; c++) {
+            if ((*c)->all) {
+                core_each_under(core, (*c)->all, queue, &(struct emit_to){core, *c});
+            }
+        }
+    }
 }
 
 /* A watch belongs to the place of the key that it looks at: tx_key() works for it. */

@@ -84,6 +84,7 @@ void core_free(struct core *core)
         journal_cancel_snapshot(core->journal);
     }
     core_snapshot_drop(core);
+    views_close(core);
     omap_fini(&core->state);
     omap_fini(&core->alarms);
     dirty_fini(&core->dirty);

@@ -4,6 +4,7 @@
 
 #include "control/core/core.h"
 #include "control/core/omap.h"
+#include "control/core/view.h"
 #include "lib/base/list.h"
 #include "lib/base/rand.h"
 #include "lib/base/table.h"
@@ -24,6 +25,12 @@ struct dirty_queue {
     struct gt_table known; /* "<controller>\0<key>" -> struct dirty */
 };
 
+enum { CORE_MAX_VIEWS = 8 };
+struct open_view {
+    const struct core_view *view;
+    void *data;
+};
+
 struct core_snapshot_state;
 
 struct core {
@@ -42,6 +49,8 @@ struct core {
     size_t writes_cap;
     struct core_snapshot_state *snapshot;
     const char *read_only; /* why; NULL: it is not */
+    struct open_view views[CORE_MAX_VIEWS];
+    size_t n_views;
 };
 
 struct tx {
@@ -63,7 +72,7 @@ struct tx {
 /* tx.c */
 void tx_begin(struct tx *tx, struct core *core, const struct principal *principal,
               struct gt_str region, struct gt_arena *arena, uint64_t seed);
-void tx_end(struct tx *tx); /* drops what was staged */
+void tx_end(struct tx *tx); /* drops what was staged, from views too */
 
 /* commit.c: makes the staged writes the next revision; nothing staged is nothing done. */
 void core_commit(struct core *core, struct tx *tx, struct gt_str label, struct gt_str input);
@@ -90,6 +99,17 @@ const struct controller *core_find_controller(const struct core *core, struct gt
 void core_queue_all(struct core *core);
 /* Asks every controller's watch about a key that was written. */
 void core_dispatch_watches(struct core *core, const char *key);
+
+/* Every entry whose key goes on with `under` after account and region. */
+void core_each_under(struct core *core, const char *under,
+                     void (*fn)(void *arg, struct omap_entry *e), void *arg);
+
+/* view.c */
+/* What the transaction at hand sees under a key was `before` and becomes `after`; NULL or deleted:
+ * nothing. */
+void views_change(struct core *core, const char *key, const struct omap_entry *before,
+                  const struct omap_entry *after);
+void views_close(struct core *core);
 
 void core_snapshot_drop(struct core *core);
 

@@ -23,6 +23,10 @@ void tx_begin(struct tx *tx, struct core *core, const struct principal *principa
 
 void tx_end(struct tx *tx)
 {
+    struct omap_entry *e = omap_seek(&tx->staged, (struct gt_str){0}, false);
+    for (; e; e = omap_seek(&tx->staged, omap_key(e), true)) {
+        views_change(tx->core, e->data, e, omap_get(&tx->core->state, omap_key(e)));
+    }
     omap_fini(&tx->staged);
 }
 
@@ -224,12 +228,24 @@ size_t tx_bound(const struct tx *tx, size_t usual)
     return n ? n : 1;
 }
 
-static void stage(struct tx *tx, struct omap_entry *e)
+/* `base`: what the state has under this key. */
+static void stage(struct tx *tx, struct omap_entry *e, const struct omap_entry *base)
 {
-    omap_entry_unref(omap_put(&tx->staged, e));
+    struct omap_entry *old = omap_put(&tx->staged, e);
+    views_change(tx->core, e->data, old ? old : base, e);
+    omap_entry_unref(old);
     if (tx->staged.count > GT_LIMIT_TX_WRITES) {
         gt_err_set(&tx->broken, GT_ERR_LIMIT, "one call would change more than %d records",
                    GT_LIMIT_TX_WRITES);
+    }
+}
+
+static void unstage(struct tx *tx, struct gt_str key, const struct omap_entry *base)
+{
+    struct omap_entry *old = omap_del(&tx->staged, key);
+    if (old) {
+        views_change(tx->core, old->data, old, base);
+        omap_entry_unref(old);
     }
 }
 
@@ -262,12 +278,12 @@ void tx_put(struct tx *tx, const char *key, const struct rec_desc *desc, const v
     }
     struct omap_entry *base = omap_get(&tx->core->state, k);
     if (base && gt_str_eq(omap_value(base), gt_buf_view(scratch))) {
-        omap_entry_unref(omap_del(&tx->staged, k)); /* as it was: nothing to write */
+        unstage(tx, k, base); /* as it was: nothing to write */
         return;
     }
     struct omap_entry *e = omap_entry_new(k, gt_buf_view(scratch));
     e->create = base ? base->create : 0;
-    stage(tx, e);
+    stage(tx, e, base);
 }
 
 void tx_mark(struct tx *tx, const char *key)
@@ -282,13 +298,14 @@ void tx_delete(struct tx *tx, const char *key)
     if (!may_write(tx, k)) {
         return;
     }
-    if (!omap_get(&tx->core->state, k)) {
-        omap_entry_unref(omap_del(&tx->staged, k));
+    const struct omap_entry *base = omap_get(&tx->core->state, k);
+    if (!base) {
+        unstage(tx, k, NULL);
         return;
     }
     struct omap_entry *e = omap_entry_new(k, (struct gt_str){0});
     e->deleted = true;
-    stage(tx, e);
+    stage(tx, e, base);
 }
 
 void tx_wait(struct tx *tx, const char *prefix, int64_t until)
