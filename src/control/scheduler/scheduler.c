@@ -44,17 +44,7 @@ static bool ports_meet(const struct sched_node *node, const struct sched_request
     return false;
 }
 
-static bool is_member(const struct sched_node *node, const struct sched_request *rq)
-{
-    for (size_t i = 0; i < rq->n_member_of; i++) {
-        if (!query_matches(rq->member_of[i], &node->is)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static struct gt_str attr_of(const struct sched_node *node, struct gt_str name)
+struct gt_str sched_attribute(const struct sched_node *node, struct gt_str name)
 {
     for (size_t i = 0; i < node->is.n_attrs; i++) {
         if (gt_str_eq(node->is.attrs[i].name, name)) {
@@ -64,17 +54,39 @@ static struct gt_str attr_of(const struct sched_node *node, struct gt_str name)
     return (struct gt_str){NULL, 0};
 }
 
+int64_t sched_group_tasks(const struct sched_node *node, struct gt_str group)
+{
+    for (size_t i = 0; i < node->is.n_groups; i++) {
+        if (gt_str_eq(node->is.groups[i].name, group)) {
+            return node->is.groups[i].tasks;
+        }
+    }
+    return 0;
+}
+
 static bool has_required(const struct sched_node *node, const struct sched_request *rq)
 {
     for (size_t i = 0; i < rq->n_requires; i++) {
-        if (!gt_str_eq(attr_of(node, rq->requires[i].name), rq->requires[i].value)) {
+        if (!gt_str_eq(sched_attribute(node, rq->requires[i].name), rq->requires[i].value)) {
             return false;
         }
     }
     return true;
 }
 
-enum sched_refusal sched_fits(const struct sched_node *node, const struct sched_request *rq)
+/* Of the expressions, those that look at tasks, or those that do not. */
+static bool is_member(const struct sched_node *node, const struct sched_request *rq, bool of_tasks)
+{
+    for (size_t i = 0; i < rq->n_member_of; i++) {
+        if (query_asks_tasks(rq->member_of[i]) == of_tasks &&
+            !query_matches(rq->member_of[i], &node->is)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+enum sched_refusal sched_fits_kind(const struct sched_node *node, const struct sched_request *rq)
 {
     if (!node->active) {
         return SCHED_INACTIVE;
@@ -85,10 +97,16 @@ enum sched_refusal sched_fits(const struct sched_node *node, const struct sched_
     if (!has_required(node, rq)) {
         return SCHED_ATTRIBUTE;
     }
-    if (!is_member(node, rq)) {
+    return is_member(node, rq, /* of_tasks= */ false) ? SCHED_FITS : SCHED_MEMBER_OF;
+}
+
+enum sched_refusal sched_fits_load(const struct sched_node *node, const struct sched_request *rq,
+                                   int64_t group_tasks)
+{
+    if (!is_member(node, rq, /* of_tasks= */ true)) {
         return SCHED_MEMBER_OF;
     }
-    if (rq->distinct_instance && node->group_tasks > 0) {
+    if (rq->distinct_instance && group_tasks > 0) {
         return SCHED_DISTINCT;
     }
     if (rq->cpu > node->cpu_free) {
@@ -106,82 +124,27 @@ enum sched_refusal sched_fits(const struct sched_node *node, const struct sched_
     return SCHED_FITS;
 }
 
-/* How many tasks of the group are on nodes that share the attribute's value with this one. */
-static int64_t spread_count(const struct sched_node *nodes, size_t n, const struct sched_node *of,
-                            const struct sched_strategy *by)
+enum sched_refusal sched_fits(const struct sched_node *node, const struct sched_request *rq)
 {
-    if (by->field == SCHED_BY_INSTANCE) {
-        return of->group_tasks;
-    }
-    struct gt_str mine = attr_of(of, by->attribute);
-    int64_t sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (gt_str_eq(attr_of(&nodes[i], by->attribute), mine)) {
-            sum += nodes[i].group_tasks;
-        }
-    }
-    return sum;
+    enum sched_refusal why = sched_fits_kind(node, rq);
+    return why != SCHED_FITS ? why : sched_fits_load(node, rq, sched_group_tasks(node, rq->group));
 }
 
-/* Lower is better. */
-static int64_t score(const struct sched_node *nodes, size_t n, const struct sched_node *node,
-                     const struct sched_strategy *by)
-{
-    switch (by->type) {
-    case SCHED_RANDOM:
-        return 0;
-    case SCHED_BINPACK:
-        return by->field == SCHED_BY_CPU ? node->cpu_free : node->memory_free;
-    case SCHED_SPREAD:
-        return spread_count(nodes, n, node, by);
-    }
-    return 0;
-}
-
-static int compare(const struct sched_node *nodes, size_t n, size_t a, size_t b,
-                   const struct sched_strategy *strategies, size_t n_strategies)
-{
-    for (size_t i = 0; i < n_strategies; i++) {
-        int64_t x = score(nodes, n, &nodes[a], &strategies[i]);
-        int64_t y = score(nodes, n, &nodes[b], &strategies[i]);
-        if (x != y) {
-            return x < y ? -1 : 1;
-        }
-        if (strategies[i].type == SCHED_RANDOM) {
-            return 0;
-        }
-    }
-    return 0;
-}
-
-int sched_place(const struct sched_node *nodes, size_t n, const struct sched_request *rq,
-                struct gt_prng *rng, enum sched_refusal *refusals)
+const struct sched_strategy *sched_strategies(const struct sched_request *rq, size_t *ret_n)
 {
     static const struct sched_strategy by_default[] = {
         {SCHED_SPREAD, SCHED_BY_ATTRIBUTE, {"ecs.availability-zone", 21}},
         {SCHED_SPREAD, SCHED_BY_INSTANCE, {NULL, 0}},
     };
-    const struct sched_strategy *by = rq->n_strategies ? rq->strategies : by_default;
-    size_t n_by = rq->n_strategies ? rq->n_strategies : GT_ARRAY_LEN(by_default);
-    int best = -1;
-    uint64_t equals = 0;
-    for (size_t i = 0; i < n; i++) {
-        enum sched_refusal why = sched_fits(&nodes[i], rq);
-        if (refusals) {
-            refusals[i] = why;
-        }
-        if (why != SCHED_FITS) {
-            continue;
-        }
-        int c = best < 0 ? -1 : compare(nodes, n, i, (size_t)best, by, n_by);
-        if (c < 0) {
-            best = (int)i;
-            equals = 1;
-        } else if (c == 0 && gt_prng_below(rng, ++equals) == 0) {
-            best = (int)i; /* each of k equals is left with probability 1/k */
-        }
+    if (!rq->n_strategies) {
+        *ret_n = GT_ARRAY_LEN(by_default);
+        return by_default;
     }
-    return best;
+    *ret_n = 0;
+    while (*ret_n < rq->n_strategies && rq->strategies[*ret_n].type != SCHED_RANDOM) {
+        ++*ret_n;
+    }
+    return rq->strategies;
 }
 
 int sched_strategy_parse(struct gt_str type, struct gt_str field, struct sched_strategy *ret)

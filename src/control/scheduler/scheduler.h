@@ -1,9 +1,6 @@
 /*
- * Placement: which node gets a task. Pure: the answer depends on the arguments alone.
- *
- * First filters throw out nodes, each with its reason; then the strategies order those that are
- * left, the first one being the most important; what they leave equal is drawn from the generator.
- * Without a strategy tasks are spread over zones and then over nodes, as ECS does by default.
+ * Placement: what a task asks, what a node has, and whether they go together. Pure: an answer
+ * depends on the arguments alone. Which of the nodes is taken: fleet.h.
  */
 #ifndef GT_CONTROL_SCHEDULER_SCHEDULER_H
 #define GT_CONTROL_SCHEDULER_SCHEDULER_H
@@ -20,14 +17,15 @@
 #define SCHED_PORT(port, udp) ((int64_t)(port) | ((udp) ? 1 << 16 : 0))
 
 struct sched_node {
+    struct gt_str id;
     struct query_subject is; /* as expressions see it */
     bool active;
+    bool external;       /* only for requests that ask for such, and these only for it */
     int64_t cpu_free;    /* units, 1024 a core */
     int64_t memory_free; /* MiB */
     size_t addresses_free;
     const int64_t *ports; /* SCHED_PORT values in use */
     size_t n_ports;
-    int64_t group_tasks; /* on this node in the group of the task to be placed */
 };
 
 enum sched_strategy_type { SCHED_RANDOM, SCHED_SPREAD, SCHED_BINPACK };
@@ -39,6 +37,8 @@ struct sched_strategy {
 };
 
 struct sched_request {
+    struct gt_str group; /* that the task will be in */
+    bool external;
     int64_t cpu, memory;
     const int64_t *ports; /* static host ports, SCHED_PORT values */
     size_t n_ports;
@@ -48,7 +48,7 @@ struct sched_request {
     size_t n_requires;
     const struct query *const *member_of;
     size_t n_member_of;
-    const struct sched_strategy *strategies;
+    const struct sched_strategy *strategies; /* none: see sched_strategies() */
     size_t n_strategies;
 };
 
@@ -70,12 +70,22 @@ const char *sched_refusal_reason(enum sched_refusal why);
 /* "has insufficient CPU units available." and so on, as service events say it. */
 const char *sched_refusal_text(enum sched_refusal why);
 
-enum sched_refusal sched_fits(const struct sched_node *node, const struct sched_request *rq);
+/* How many tasks of the group are on it. */
+int64_t sched_group_tasks(const struct sched_node *node, struct gt_str group);
+/* The attribute's value; empty when it has none. */
+struct gt_str sched_attribute(const struct sched_node *node, struct gt_str name);
 
-/* The index of the node to use, or -1. refusals[i], when given, gets each node's verdict. The
- * caller updates the chosen node's numbers before it places the next task. */
-int sched_place(const struct sched_node *nodes, size_t n, const struct sched_request *rq,
-                struct gt_prng *rng, enum sched_refusal *refusals);
+enum sched_refusal sched_fits(const struct sched_node *node, const struct sched_request *rq);
+/* The same in two parts, the first of which only changes with the node itself, the second with what
+ * is on it: sched_fits() is the first one that is not SCHED_FITS. `group_tasks` are those of the
+ * request's group. */
+enum sched_refusal sched_fits_kind(const struct sched_node *node, const struct sched_request *rq);
+enum sched_refusal sched_fits_load(const struct sched_node *node, const struct sched_request *rq,
+                                   int64_t group_tasks);
+
+/* The request's own strategies or, when it has none, those of ECS: tasks are spread over zones and
+ * then over nodes. What stands behind `random` does not count and is left out. */
+const struct sched_strategy *sched_strategies(const struct sched_request *rq, size_t *ret_n);
 
 /* "attribute:ecs.availability-zone", "instanceId", "host", "cpu", "memory" into a strategy;
  * -EINVAL when type and field do not go together. */

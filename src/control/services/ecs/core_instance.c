@@ -4,6 +4,7 @@
 #include "control/services/ecs/instance.h"
 #include "control/services/ecs/names.h"
 #include "control/services/ecs/page.h"
+#include "control/services/ecs/place.h"
 #include "control/services/ecs/task.h"
 #include "control/services/gen/ecs_handlers.h"
 #include "lib/base/mem.h"
@@ -41,19 +42,10 @@ int ecs_describe_container_instances(struct tx *tx,
     return 0;
 }
 
-static bool wanted(struct tx *tx, const struct rec_ecs_node *n, struct gt_str status,
-                   const struct query *q)
+static bool has_status(struct tx *tx, const char *key, struct gt_str status)
 {
-    if (status.n && !gt_str_eq(status, n->status)) {
-        return false;
-    }
-    if (!q) {
-        return true;
-    }
-    struct rec_ecs_load *l = tx_get(tx, key_load(tx, n->cluster, n->id), &rec_ecs_load_desc);
-    l = l ? l : gt_arena_new(tx_arena(tx), struct rec_ecs_load);
-    struct query_subject s = place_subject(tx, n, l, query_asks_tasks(q));
-    return query_matches(q, &s);
+    const struct rec_ecs_node *n = tx_get(tx, key, &rec_ecs_node_desc);
+    return gt_str_eq(status, n->status);
 }
 
 int ecs_list_container_instances(struct tx *tx, const struct ecs_list_container_instances_in *in,
@@ -75,12 +67,14 @@ int ecs_list_container_instances(struct tx *tx, const struct ecs_list_container_
     }
     char *prefix = tx_key(tx, "ecs/node/" GT_STR_FMT "/", GT_STR_ARG(cluster->name));
     char *after = p.after ? gt_arena_printf(tx_arena(tx), "%s%s", prefix, p.after) : NULL;
+    const struct fleet *fleet = place_fleet(tx, cluster->name);
     struct tx_cursor c = tx_scan(tx, prefix, after);
     for (const char *key; (key = tx_next(&c));) {
         struct gt_arena_mark mark = gt_arena_mark(tx_arena(tx));
-        bool yes = wanted(tx, tx_get(tx, key, &rec_ecs_node_desc), in->status, q);
+        bool yes = !in->status.n || has_status(tx, key, in->status);
         gt_arena_release(tx_arena(tx), mark);
         struct gt_str id = key_tail(key);
+        yes = yes && (!q || query_matches(q, &fleet_find(fleet, id)->is));
         if (yes && !page_add(&p, id.p, arn_instance(tx, cluster->name, id))) {
             break;
         }

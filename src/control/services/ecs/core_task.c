@@ -3,6 +3,7 @@
 #include "control/services/ecs/idempotency.h"
 #include "control/services/ecs/launch.h"
 #include "control/services/ecs/names.h"
+#include "control/services/ecs/place.h"
 #include "control/services/gen/ecs_handlers.h"
 #include "lib/base/mem.h"
 
@@ -113,13 +114,15 @@ static int prepare_run(struct tx *tx, const struct ecs_run_task_in *in,
     return launch_placement(tx, &constraints, &strategies, &l->rq, err);
 }
 
-static void add_failures(struct tx *tx, const struct place *p, const enum sched_refusal *why,
+static void add_failures(struct tx *tx, const struct fleet *f, const struct launch *l,
                          struct ecs_failure_list *out)
 {
-    for (size_t i = 0; i < p->n; i++) {
-        if (why[i] != SCHED_FITS) {
-            failure_add(tx, out, arn_instance(tx, p->cluster, p->recs[i]->id),
-                        sched_refusal_reason(why[i]), NULL);
+    for (size_t i = 0; i < fleet_size(f); i++) {
+        const struct sched_node *n = fleet_at(f, i);
+        enum sched_refusal why = sched_fits(n, &l->rq);
+        if (n->external == l->rq.external && why != SCHED_FITS) {
+            failure_add(tx, out, arn_instance(tx, l->ask.cluster, n->id), sched_refusal_reason(why),
+                        NULL);
         }
     }
 }
@@ -127,24 +130,23 @@ static void add_failures(struct tx *tx, const struct place *p, const enum sched_
 static int run(struct tx *tx, const struct launch *l, int64_t count, struct ecs_run_task_out *out,
                struct rec_ecs_idempotency *keep, struct gt_err *err)
 {
-    struct place *p = place_open(tx, &l->ask, &l->rq);
-    if (p->n == 0) {
-        return invalid(err, "No Container Instances were found in your cluster.");
-    }
-    enum sched_refusal *why = gt_arena_array(tx_arena(tx), enum sched_refusal, p->n);
+    struct fleet *fleet = place_fleet(tx, l->ask.cluster);
+    struct gt_prng rng = {.state = tx_random(tx)};
     keep->tasks.v = gt_arena_array(tx_arena(tx), struct gt_str, (size_t)count);
     out->tasks.v = gt_arena_array(tx_arena(tx), struct ecs_task, (size_t)count);
     for (int64_t i = 0; i < count; i++) {
-        int at = sched_place(p->nodes, p->n, &l->rq, &p->rng, why);
-        if (at < 0) {
-            add_failures(tx, p, why, &out->failures);
+        const struct sched_node *node = fleet_place(fleet, &l->rq, &rng);
+        if (!node) {
+            add_failures(tx, fleet, l, &out->failures);
             break;
         }
-        struct rec_ecs_task *t = task_start(p, at, &l->ask, &l->rq);
+        struct rec_ecs_task *t = task_start(tx, node, &l->ask, &l->rq);
         keep->tasks.v[keep->tasks.n++] = t->id;
         task_show(tx, t, /* with_tags= */ true, &out->tasks.v[out->tasks.n++]);
     }
-    place_close(p);
+    if (!out->tasks.n && !out->failures.n) {
+        return invalid(err, "No Container Instances were found in your cluster.");
+    }
     for (size_t i = 0; i < out->failures.n; i++) {
         const struct ecs_failure *f = &out->failures.v[i];
         if (i == 0) {
@@ -221,22 +223,23 @@ static int prepare_start(struct tx *tx, const struct ecs_start_task_in *in, stru
     return r;
 }
 
-static void start_on(struct tx *tx, struct place *p, struct gt_str said, const struct launch *l,
-                     struct ecs_start_task_out *out)
+static void start_on(struct tx *tx, const struct fleet *f, struct gt_str said,
+                     const struct launch *l, struct ecs_start_task_out *out)
 {
     struct gt_str id, name = name_of_arn(tx, said, "container-instance");
-    int at = name_in_cluster(name, p->cluster, &id) ? place_index(p, id) : -1;
-    if (at < 0) {
+    const struct sched_node *node =
+        name_in_cluster(name, l->ask.cluster, &id) ? fleet_find(f, id) : NULL;
+    if (!node || node->external) {
         failure_add(tx, &out->failures, said, "MISSING", NULL);
         return;
     }
-    enum sched_refusal why = sched_fits(&p->nodes[at], &l->rq);
+    enum sched_refusal why = sched_fits(node, &l->rq);
     if (why != SCHED_FITS) {
-        failure_add(tx, &out->failures, arn_instance(tx, p->cluster, id), sched_refusal_reason(why),
-                    NULL);
+        failure_add(tx, &out->failures, arn_instance(tx, l->ask.cluster, id),
+                    sched_refusal_reason(why), NULL);
         return;
     }
-    struct rec_ecs_task *t = task_start(p, at, &l->ask, &l->rq);
+    struct rec_ecs_task *t = task_start(tx, node, &l->ask, &l->rq);
     task_show(tx, t, /* with_tags= */ true, &out->tasks.v[out->tasks.n++]);
 }
 
@@ -258,13 +261,12 @@ int ecs_start_task(struct tx *tx, const struct ecs_start_task_in *in,
     if (r < 0) {
         return r;
     }
-    struct place *p = place_open(tx, &l.ask, &l.rq);
+    const struct fleet *fleet = place_fleet(tx, cluster->name);
     out->tasks.has = out->failures.has = true;
     out->tasks.v = gt_arena_array(tx_arena(tx), struct ecs_task, in->container_instances.n);
     for (size_t i = 0; i < in->container_instances.n; i++) {
-        start_on(tx, p, in->container_instances.v[i], &l, out);
+        start_on(tx, fleet, in->container_instances.v[i], &l, out);
     }
-    place_close(p);
     return 0;
 }
 

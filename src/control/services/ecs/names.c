@@ -41,6 +41,23 @@ char *name_escape(struct tx *tx, struct gt_str s)
     return to;
 }
 
+static int hex(char c)
+{
+    return c <= '9' ? c - '0' : c - 'A' + 10;
+}
+
+struct gt_str name_unescape(struct gt_arena *a, struct gt_str s)
+{
+    char *to = gt_arena_alloc(a, s.n + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        bool coded = s.p[i] == '%' && i + 2 < s.n;
+        to[n++] = coded ? (char)(hex(s.p[i + 1]) << 4 | hex(s.p[i + 2])) : s.p[i];
+        i += coded ? 2 : 0;
+    }
+    return gt_str_n(to, n);
+}
+
 struct gt_str name_of_arn(struct tx *tx, struct gt_str s, const char *kind)
 {
     if (!gt_str_starts(s, GT_STR_LIT("arn:"))) {

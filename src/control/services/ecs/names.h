@@ -34,6 +34,7 @@ bool name_valid(struct gt_str s, const char *more, size_t max);
 /* For a part of a key that may hold anything: other bytes than letters, digits and "-_.:" become
  * %XX. In the arena. */
 char *name_escape(struct tx *tx, struct gt_str s);
+struct gt_str name_unescape(struct gt_arena *a, struct gt_str s);
 
 /*
  * What follows "<kind>/" when s is an ARN of this account and region ("arn:aws:ecs:<region>:

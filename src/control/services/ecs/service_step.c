@@ -6,6 +6,7 @@
 #include "control/services/ecs/cluster.h"
 #include "control/services/ecs/launch.h"
 #include "control/services/ecs/names.h"
+#include "control/services/ecs/place.h"
 #include "control/services/ecs/service.h"
 #include "control/services/ecs/taskdef.h"
 #include "lib/base/buf.h"
@@ -248,18 +249,13 @@ static void stop(struct view *v, const struct plan *plan)
     }
 }
 
-/* The node that came nearest: the one whose refusal is the last of the checks. */
-static char *why_not(struct tx *tx, const struct place *p, const enum sched_refusal *why)
+static char *why_not(struct tx *tx, struct fleet *fleet, const struct sched_request *rq)
 {
-    size_t best = p->n;
-    for (size_t i = 0; i < p->n; i++) {
-        if (why[i] != SCHED_FITS && (best == p->n || why[i] > why[best])) {
-            best = i;
-        }
-    }
     const char *said = "was unable to place a task because no container instance met all of its "
                        "requirements.";
-    if (best == p->n) {
+    enum sched_refusal why;
+    const struct sched_node *closest = fleet_closest(fleet, rq, &why);
+    if (!closest) {
         return gt_arena_printf(tx_arena(tx),
                                "%s Reason: No Container Instances were found in "
                                "your cluster.",
@@ -267,13 +263,13 @@ static char *why_not(struct tx *tx, const struct place *p, const enum sched_refu
     }
     return gt_arena_printf(tx_arena(tx),
                            "%s The closest matching (container-instance " GT_STR_FMT ") %s", said,
-                           GT_STR_ARG(p->recs[best]->id), sched_refusal_text(why[best]));
+                           GT_STR_ARG(closest->id), sched_refusal_text(why));
 }
 
-static void say_unplaced(struct view *v, const struct place *p, const enum sched_refusal *why)
+static void say_unplaced(struct view *v, struct fleet *fleet, const struct sched_request *rq)
 {
     struct rec_ecs_service *s = v->s;
-    struct gt_str text = gt_str(why_not(v->tx, p, why));
+    struct gt_str text = gt_str(why_not(v->tx, fleet, rq));
     tx_mark(v->tx, key_waiting(v->tx, s->cluster, s->name));
     if (gt_str_eq(s->unplaced_reason, text) && tx_now(v->tx) - s->unplaced_at < REPEAT_MS) {
         return;
@@ -325,20 +321,19 @@ static void start(struct view *v, int64_t n)
     if (n <= 0 || !ask_for(v, &ask, &rq)) {
         return;
     }
-    struct place *p = place_open(tx, &ask, &rq);
-    enum sched_refusal *why = gt_arena_array(tx_arena(tx), enum sched_refusal, p->n + 1);
+    struct fleet *fleet = place_fleet(tx, ask.cluster);
+    struct gt_prng rng = {.state = tx_random(tx)};
     gt_auto_buf struct gt_buf said = GT_BUF_INIT(3500);
     int64_t done = 0;
     for (; done < n; done++) {
-        int at = sched_place(p->nodes, p->n, &rq, &p->rng, why);
-        if (at < 0) {
-            say_unplaced(v, p, why);
+        const struct sched_node *node = fleet_place(fleet, &rq, &rng);
+        if (!node) {
+            say_unplaced(v, fleet, &rq);
             break;
         }
-        struct rec_ecs_task *t = task_start(p, at, &ask, &rq);
+        struct rec_ecs_task *t = task_start(tx, node, &ask, &rq);
         gt_buf_printf(&said, " (task " GT_STR_FMT ")", GT_STR_ARG(t->id));
     }
-    place_close(p);
     if (done == n && v->s->unplaced_reason.n) {
         v->s->unplaced_reason = (struct gt_str){NULL, 0};
         v->changed = true;

@@ -1,5 +1,6 @@
+#include "control/services/ecs/task.h"
 #include "control/services/ecs/names.h"
-#include "control/services/ecs/task_priv.h"
+#include "control/services/ecs/place.h"
 #include "lib/base/mem.h"
 
 static const struct ecs_container_override *override_of(const struct task_ask *ask,
@@ -63,7 +64,9 @@ static void required_attributes(struct tx *tx, const struct rec_ecs_taskdef *d,
 struct sched_request task_request(struct tx *tx, const struct task_ask *ask)
 {
     const struct rec_ecs_taskdef *d = ask->def;
-    struct sched_request rq = {.needs_address = gt_str_is(d->network_mode, "awsvpc")};
+    struct sched_request rq = {.group = ask->group,
+                               .external = gt_str_is(ask->launch_type, ECS_LAUNCH_TYPE_EXTERNAL),
+                               .needs_address = gt_str_is(d->network_mode, "awsvpc")};
     for (size_t i = 0; i < d->containers.n; i++) {
         struct rec_ecs_container_def c = sized(ask, &d->containers.v[i]);
         rq.cpu += c.cpu;
@@ -181,14 +184,13 @@ static void put_assignment(struct tx *tx, const struct rec_ecs_task *t)
     tx_put(tx, key_assign(tx, t->node, t->id), &rec_ecs_assignment_desc, &a);
 }
 
-struct rec_ecs_task *task_start(struct place *p, int at, const struct task_ask *ask,
-                                const struct sched_request *rq)
+struct rec_ecs_task *task_start(struct tx *tx, const struct sched_node *node,
+                                const struct task_ask *ask, const struct sched_request *rq)
 {
-    struct tx *tx = p->tx;
     struct rec_ecs_task *t = make(tx, ask, rq);
-    t->node = p->recs[at]->id;
-    t->zone = p->recs[at]->zone;
-    place_reserve(p, at, t);
+    t->node = name_dup(tx, node->id);
+    t->zone = name_dup(tx, sched_attribute(node, GT_STR_LIT("ecs.availability-zone")));
+    place_reserve(tx, t);
     put(tx, t);
     put_assignment(tx, t);
     tx_mark(tx, key_live(tx, t->cluster, t->id));

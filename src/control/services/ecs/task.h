@@ -29,31 +29,10 @@ struct task_ask {
 /* What it needs of a node, and the static host ports that it takes. In the arena. */
 struct sched_request task_request(struct tx *tx, const struct task_ask *ask);
 
-/* The nodes of a cluster as placement sees them. */
-struct place {
-    struct tx *tx;
-    struct gt_str cluster;
-    struct sched_node *nodes;
-    struct rec_ecs_node **recs;
-    struct rec_ecs_load **loads;
-    size_t n;
-    bool *dirty;
-    bool asks_tasks; /* an expression looks at the tasks of nodes */
-    struct gt_prng rng;
-};
-/* Counts the tasks of the ask's group on each node. Launch type EXTERNAL sees only external nodes,
- * the others see the rest. */
-struct place *place_open(struct tx *tx, const struct task_ask *ask, const struct sched_request *rq);
-/* A node as expressions see it. with_tasks: its groups of tasks too, which takes longer. */
-struct query_subject place_subject(struct tx *tx, const struct rec_ecs_node *n,
-                                   const struct rec_ecs_load *l, bool with_tasks);
-int place_index(const struct place *p, struct gt_str node); /* -1: not here */
-void place_close(struct place *p);                          /* writes what was reserved */
-
-/* Makes the task on nodes[at], reserves what it needs and writes everything but the load, which
- * place_close() writes. */
-struct rec_ecs_task *task_start(struct place *p, int at, const struct task_ask *ask,
-                                const struct sched_request *rq);
+/* Makes the task on a node of the cluster's fleet that has room for it (fleet_place), reserves what
+ * it needs and writes everything. */
+struct rec_ecs_task *task_start(struct tx *tx, const struct sched_node *node,
+                                const struct task_ask *ask, const struct sched_request *rq);
 
 struct rec_ecs_task *task_get(struct tx *tx, struct gt_str cluster, struct gt_str id);
 /* The id or ARN of a request; NULL: no such task in this cluster. */

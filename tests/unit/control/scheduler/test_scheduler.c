@@ -1,3 +1,5 @@
+/* What fits where, and in which order nodes are taken. */
+#include "brute.h"
 #include "gt_test.h"
 
 #include "control/scheduler/scheduler.h"
@@ -35,7 +37,9 @@ GT_TEST(every_refusal_has_its_reason)
     assert_int_equal(sched_fits(&n, &rq), SCHED_FITS);
     n.addresses_free = 0;
     assert_string_equal(sched_refusal_reason(sched_fits(&n, &rq)), "RESOURCE:ENI");
-    n.group_tasks = 1;
+    struct query_group one = {GT_STR_LIT("g"), 1};
+    n.is.groups = &one, n.is.n_groups = 1;
+    rq.group = GT_STR_LIT("g");
     rq.distinct_instance = true;
     assert_int_equal(sched_fits(&n, &rq), SCHED_DISTINCT);
     n.is.connected = false;
@@ -45,19 +49,22 @@ GT_TEST(every_refusal_has_its_reason)
 GT_TEST(spreads_over_zones_first)
 {
     struct sched_node nodes[] = {node(zone_a, 1), node(zone_a, 1), node(zone_b, 2)};
-    struct sched_request rq = {.cpu = 10, .memory = 10};
+    struct sched_request rq = {.cpu = 10, .memory = 10, .group = GT_STR_LIT("g")};
+    struct query_group tasks[3];
     for (uint64_t seed = 0; seed < 50; seed++) {
         struct gt_prng rng = {seed};
         for (size_t i = 0; i < 3; i++) {
-            nodes[i].group_tasks = 0;
+            tasks[i] = (struct query_group){.name = rq.group};
+            nodes[i].is.groups = &tasks[i];
+            nodes[i].is.n_groups = 1;
         }
         for (int i = 0; i < 6; i++) {
-            int at = sched_place(nodes, 3, &rq, &rng, NULL);
+            int at = brute_place(nodes, 3, &rq, &rng);
             assert_true(at >= 0);
-            nodes[at].group_tasks++;
+            tasks[at].tasks++;
         }
-        assert_int_equal(nodes[2].group_tasks, 3);
-        assert_true(nodes[0].group_tasks >= 1 && nodes[1].group_tasks >= 1);
+        assert_int_equal(tasks[2].tasks, 3);
+        assert_true(tasks[0].tasks >= 1 && tasks[1].tasks >= 1);
     }
 }
 
@@ -69,19 +76,17 @@ GT_TEST(binpack_fills_and_seed_decides)
     assert_int_equal(sched_strategy_parse(gt_str("binpack"), gt_str("memory"), &s), 0);
     struct sched_request rq = {.cpu = 1, .memory = 10, .strategies = &s, .n_strategies = 1};
     struct gt_prng rng = {1};
-    assert_int_equal(sched_place(nodes, 3, &rq, &rng, NULL), 1);
+    assert_int_equal(brute_place(nodes, 3, &rq, &rng), 1);
     rq.memory = 600;
-    enum sched_refusal why[3];
-    assert_int_not_equal(sched_place(nodes, 3, &rq, &rng, why), 1);
-    assert_int_equal(why[1], SCHED_MEMORY);
+    assert_int_not_equal(brute_place(nodes, 3, &rq, &rng), 1);
+    assert_int_equal(sched_fits(&nodes[1], &rq), SCHED_MEMORY);
     assert_true(sched_strategy_parse(gt_str("binpack"), gt_str("disk"), &s) < 0);
     assert_true(sched_strategy_parse(gt_str("spread"), gt_str("zone"), &s) < 0);
     assert_int_equal(sched_strategy_parse(gt_str("random"), gt_str(""), &s), 0);
     struct gt_prng a = {7}, b = {7};
     rq.strategies = &s, rq.memory = 1;
     for (int i = 0; i < 20; i++) {
-        assert_int_equal(sched_place(nodes, 3, &rq, &a, NULL),
-                         sched_place(nodes, 3, &rq, &b, NULL));
+        assert_int_equal(brute_place(nodes, 3, &rq, &a), brute_place(nodes, 3, &rq, &b));
     }
 }
 
