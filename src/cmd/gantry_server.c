@@ -7,6 +7,7 @@
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Both become parts of ARNs and keys. */
@@ -23,10 +24,31 @@ static bool names_fit(const struct server_options *o)
     return true;
 }
 
+/* *ret stays as it is without a text. */
+static bool number_fits(const char *option, const char *text, long min, long max, long unit,
+                        int64_t *ret)
+{
+    char *rest = NULL;
+    long n = text ? strtol(text, &rest, 10) : 0;
+    if (!text) {
+        return true;
+    }
+    if (rest == text || *rest || n < min || n > max) {
+        fprintf(stderr, "gantry-server: --%s '%s' is no number from %ld to %ld\n", option, text,
+                min, max);
+        return false;
+    }
+    *ret = (int64_t)n * unit;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     const char *run = NULL, *name = NULL;
-    struct server_options o = {.listen = "127.0.0.1:4566", .state_dir = "/var/lib/gantry"};
+    const char *lost_after = NULL, *brake_percent = NULL, *brake_window = NULL;
+    struct server_options o = {.listen = "127.0.0.1:4566",
+                               .state_dir = "/var/lib/gantry",
+                               .nodes = DETECTOR_OPTIONS_DEFAULT};
     const struct option_def defs[] = {
         {"listen", "ADDRESS", "where to answer (127.0.0.1:4566)", &o.listen, NULL},
         {"state", "DIR", "state folder (/var/lib/gantry)", &o.state_dir, NULL},
@@ -34,6 +56,11 @@ int main(int argc, char **argv)
         {"region", "NAME", "region of registry and nodes (us-east-1)", &o.region, NULL},
         {"tls-cert", "FILE", "certificate chain, PEM", &o.tls_cert_file, NULL},
         {"tls-key", "FILE", "its private key, PEM", &o.tls_key_file, NULL},
+        {"lost-after", "SECONDS", "a node that is not heard for so long is lost (10)", &lost_after,
+         NULL},
+        {"brake-percent", "N", "replace nothing when more of the nodes vanish together (50)",
+         &brake_percent, NULL},
+        {"brake-window", "SECONDS", "together: within this time (600)", &brake_window, NULL},
         {"run", "DIR", "shown in process lists, to tell instances apart", &run, NULL},
         {"name", "NAME", "likewise", &name, NULL},
         {0},
@@ -43,7 +70,10 @@ int main(int argc, char **argv)
     if (r != 0) {
         return r < 0 ? 0 : r;
     }
-    if (!names_fit(&o)) {
+    if (!names_fit(&o) ||
+        !number_fits("lost-after", lost_after, 5, 86400, 1000, &o.nodes.lost_after_ms) ||
+        !number_fits("brake-percent", brake_percent, 0, 100, 1, &o.nodes.brake_percent) ||
+        !number_fits("brake-window", brake_window, 1, 86400, 1000, &o.nodes.brake_window_ms)) {
         return 2;
     }
     gt_log_init("server");

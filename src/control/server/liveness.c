@@ -5,59 +5,44 @@
 #include "lib/base/clock.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
-#include "lib/base/table.h"
 #include "lib/wire/gen/agent.h"
 #include "store/record/gen/rec_ecs.h"
 
 #include <pthread.h>
-#include <stdio.h>
 
-enum { LOOK_MS = 500, BRAKE_FROM = 4 };
-
-struct seen {
-    int64_t at; /* monotonic ms; 0: not yet */
-    bool lost;
-    bool refused; /* the core did not take the last change: said in the log */
-    char node[128];
-};
+enum { LOOK_MS = 500 };
 
 struct liveness {
     struct server *s;
-    int64_t lost_after_ms;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t end;
-    struct gt_table nodes; /* id -> struct seen */
-    bool stop, braked;
+    bool stop;
+    struct detector *detector;
+    bool braked; /* as the log says */
 };
-
-/* Under the lock. A new one was not heard yet. */
-static struct seen *entry_of(struct liveness *l, struct gt_str node)
-{
-    struct seen *seen = gt_table_get(&l->nodes, node);
-    if (!seen) {
-        seen = gt_new(struct seen);
-        memcpy(seen->node, node.p, node.n);
-        gt_table_put(&l->nodes, node, seen);
-    }
-    return seen;
-}
 
 void liveness_heard(struct liveness *l, struct gt_str node)
 {
-    if (!node.n || node.n >= sizeof((struct seen *)0)->node) {
-        return;
-    }
-    pthread_mutex_lock(&l->lock);
-    entry_of(l, node)->at = gt_clock_mono_ms();
-    pthread_mutex_unlock(&l->lock);
+    detector_heard(l->detector, node, gt_clock_mono_ms());
+}
+
+struct detector *liveness_detector(struct liveness *l)
+{
+    return l->detector;
 }
 
 /* --- what the core knows */
 
+struct known {
+    char node[DETECTOR_NODE_MAX];
+    enum detector_state state;
+    int64_t lost_at; /* wall clock */
+};
+
 struct listing {
     struct gt_arena *arena;
-    struct seen *v;
+    struct known *v;
     size_t n;
 };
 
@@ -67,14 +52,15 @@ static int list_nodes(struct tx *tx, void *arg, struct gt_err *err)
     struct listing *l = arg;
     char *prefix = tx_key(tx, "ecs/node/");
     size_t max = tx_count(tx, prefix);
-    l->v = gt_arena_array(l->arena, struct seen, max);
+    l->v = gt_arena_array(l->arena, struct known, max);
     struct tx_cursor c = tx_scan(tx, prefix, NULL);
     for (const char *key; l->n < max && (key = tx_next(&c));) {
         const struct rec_ecs_node *n = tx_get(tx, key, &rec_ecs_node_desc);
-        if (n && n->id.n < sizeof l->v->node) {
-            struct seen *to = &l->v[l->n++];
+        if (n && n->id.n < DETECTOR_NODE_MAX) {
+            struct known *to = &l->v[l->n++];
             memcpy(to->node, n->id.p, n->id.n);
-            to->lost = n->lost;
+            to->state = n->held ? DETECTOR_HELD : n->lost ? DETECTOR_LOST : DETECTOR_LIVE;
+            to->lost_at = n->lost_at;
         }
     }
     return 0;
@@ -109,72 +95,78 @@ static const struct service_op *agent_op(const struct wire_op *op)
     return &agent_control()->ops[op->index];
 }
 
-static void report(struct liveness *l, const struct seen *seen)
+static int tell_core(struct liveness *l, const struct detector_change *c, struct gt_err *err)
 {
     struct gt_arena a;
-    struct gt_err err = GT_ERR_INIT;
     int r;
     gt_arena_init(&a, GT_LIMIT_API_ARENA);
-    if (seen->lost) {
-        struct agent_node_lost_in in = {.node_id = gt_str(seen->node)};
-        struct agent_node_lost_out out = {0};
-        r = call(l, agent_op(&agent_op_node_lost), &in, &out, NULL, NULL, &a, &err);
-    } else {
-        struct agent_node_back_in in = {.node_id = gt_str(seen->node)};
+    if (c->state == DETECTOR_LIVE) {
+        struct agent_node_back_in in = {.node_id = gt_str(c->node)};
         struct agent_node_back_out out = {0};
-        r = call(l, agent_op(&agent_op_node_back), &in, &out, NULL, NULL, &a, &err);
+        r = call(l, agent_op(&agent_op_node_back), &in, &out, NULL, NULL, &a, err);
+    } else {
+        struct agent_node_lost_in in = {.node_id = gt_str(c->node)};
+        struct agent_node_lost_out out = {0};
+        WIRE_SET(&in, held, c->state == DETECTOR_HELD);
+        r = call(l, agent_op(&agent_op_node_lost), &in, &out, NULL, NULL, &a, err);
     }
     gt_arena_fini(&a);
-    if (r < 0 && !seen->refused) {
-        gt_warn("node %s is %s: %s", seen->node, seen->lost ? "lost" : "back", err.msg);
-    } else if (r == 0 && seen->lost) {
-        gt_warn("node %s was not heard for %lld ms and counts as lost", seen->node,
-                (long long)l->lost_after_ms);
-    } else if (r == 0) {
-        gt_info("node %s is back", seen->node);
-    }
-    /* What is not taken now (the core may be read only), the next look says again. */
-    bool again = r < 0 && err.kind != GT_ERR_NOT_FOUND;
-    pthread_mutex_lock(&l->lock);
-    struct seen *s = entry_of(l, gt_str(seen->node));
-    s->refused = again;
-    s->lost = again ? !seen->lost : seen->lost;
-    pthread_mutex_unlock(&l->lock);
+    return r;
 }
 
-/* Copies of those whose state changed, at most max. */
-static size_t changes(struct liveness *l, struct seen *to, size_t max)
+static void report(struct liveness *l, const struct detector_change *c)
 {
-    int64_t now = gt_clock_mono_ms();
-    size_t n = 0, late = 0, live = 0;
-    struct gt_table_iter it = {0};
-    pthread_mutex_lock(&l->lock);
-    for (struct gt_table_entry *e; (e = gt_table_next(&l->nodes, &it));) {
-        const struct seen *s = e->value;
-        live += !s->lost;
-        late += !s->lost && now - s->at > l->lost_after_ms;
+    static const char *const said[] = {
+        [DETECTOR_LIVE] = "is back",
+        [DETECTOR_HELD] = "is not heard and held: its tasks are not replaced",
+        [DETECTOR_LOST] = "is not heard and counts as lost",
+    };
+    struct gt_err err = GT_ERR_INIT;
+    int r = tell_core(l, c, &err);
+    bool gone = r < 0 && err.kind == GT_ERR_NOT_FOUND;
+    if (r == 0) {
+        gt_warn("node %s %s", c->node, said[c->state]);
+    } else if (!gone) { /* the core may be read only, the node fenced */
+        gt_debug("node %s %s: %s", c->node, said[c->state], err.msg);
     }
-    bool brake = live >= BRAKE_FROM && late * 2 > live;
-    if (brake && !l->braked) {
-        gt_error("%zu of %zu nodes are silent at once: nothing is replaced until some are heard",
-                 late, live);
+    if (gone) {
+        detector_forget(l->detector, gt_str(c->node));
+    } else {
+        detector_told(l->detector, c, r == 0, gt_clock_mono_ms());
     }
-    l->braked = brake;
-    it = (struct gt_table_iter){0};
-    for (struct gt_table_entry *e; n < max && (e = gt_table_next(&l->nodes, &it));) {
-        struct seen *s = e->value;
-        bool lost = now - s->at > l->lost_after_ms;
-        if (lost != s->lost && !(lost && brake)) {
-            s->lost = lost;
-            to[n++] = *s;
-        }
-    }
-    pthread_mutex_unlock(&l->lock);
-    return n;
 }
 
-/* Those that the core counts as lost are so here, too, until they are heard; the others have all
- * the time once more. */
+static void say_brake(struct liveness *l)
+{
+    struct detector_brake b = detector_brake(l->detector);
+    if (b.on && !l->braked) {
+        gt_error(
+            "%lld of %lld nodes are silent or were lost lately: the tasks of the silent ones are "
+            "not replaced until enough are heard again, or `gantry nodes --release`",
+            (long long)b.silent, (long long)b.of);
+    } else if (!b.on && l->braked) {
+        gt_warn("tasks of lost nodes are replaced again");
+    }
+    l->braked = b.on;
+}
+
+static void look_once(struct liveness *l)
+{
+    struct detector_change changed[64];
+    size_t n;
+    do {
+        n = detector_look(l->detector, gt_clock_mono_ms(), changed, GT_ARRAY_LEN(changed));
+        say_brake(l);
+        pthread_mutex_lock(&l->lock);
+        bool stop = l->stop;
+        pthread_mutex_unlock(&l->lock);
+        for (size_t i = 0; i < n && !stop; i++) {
+            report(l, &changed[i]);
+        }
+        n = stop ? 0 : n;
+    } while (n == GT_ARRAY_LEN(changed));
+}
+
 static void recall_nodes(struct liveness *l)
 {
     struct gt_arena a;
@@ -184,15 +176,11 @@ static void recall_nodes(struct liveness *l)
     if (call(l, NULL, NULL, NULL, list_nodes, &known, &a, &err) < 0) {
         gt_warn("liveness: %s", err.msg);
     }
-    pthread_mutex_lock(&l->lock);
+    int64_t now = gt_clock_mono_ms(), wall = gt_clock_real_ms();
     for (size_t i = 0; i < known.n; i++) {
-        struct seen *s = entry_of(l, gt_str(known.v[i].node));
-        s->lost = known.v[i].lost;
-        if (!s->at) { /* not heard since the server started */
-            s->at = gt_clock_mono_ms() - (s->lost ? l->lost_after_ms + 1 : 0);
-        }
+        const struct known *k = &known.v[i];
+        detector_known(l->detector, gt_str(k->node), k->state, now - (wall - k->lost_at), now);
     }
-    pthread_mutex_unlock(&l->lock);
     gt_arena_fini(&a);
 }
 
@@ -212,25 +200,20 @@ static void *look(void *arg)
             break;
         }
         pthread_mutex_unlock(&l->lock);
-        struct seen changed[64];
-        size_t n = changes(l, changed, GT_ARRAY_LEN(changed));
-        for (size_t i = 0; i < n; i++) {
-            report(l, &changed[i]);
-        }
+        look_once(l);
         pthread_mutex_lock(&l->lock);
     }
     pthread_mutex_unlock(&l->lock);
     return NULL;
 }
 
-struct liveness *liveness_start(struct server *s, int64_t lost_after_ms)
+struct liveness *liveness_start(struct server *s, const struct detector_options *o)
 {
     struct liveness *l = gt_new(struct liveness);
     l->s = s;
-    l->lost_after_ms = lost_after_ms;
+    l->detector = detector_new(o);
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->end, NULL);
-    gt_table_init(&l->nodes);
     GT_ASSERT(pthread_create(&l->thread, NULL, look, l) == 0);
     return l;
 }
@@ -245,11 +228,7 @@ void liveness_stop(struct liveness *l)
     pthread_cond_broadcast(&l->end);
     pthread_mutex_unlock(&l->lock);
     pthread_join(l->thread, NULL);
-    struct gt_table_iter it = {0};
-    for (struct gt_table_entry *e; (e = gt_table_next(&l->nodes, &it));) {
-        free(e->value);
-    }
-    gt_table_fini(&l->nodes);
+    detector_free(l->detector);
     pthread_mutex_destroy(&l->lock);
     pthread_cond_destroy(&l->end);
     free(l);

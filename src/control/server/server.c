@@ -29,7 +29,6 @@ enum {
     BULK_THREADS = 4,
     BULK_WAITING = 512,
     DRAIN_MS = 5000,
-    LOST_AFTER_MS = 10000, /* three heartbeats and a little */
 };
 
 struct mounted *server_mounted(struct server *s, const char *service)
@@ -172,7 +171,7 @@ static int start(struct server *s, const struct server_options *o, struct gt_err
         return r;
     }
     s->bulk = bulk_new(BULK_THREADS, BULK_WAITING);
-    s->liveness = liveness_start(s, LOST_AFTER_MS);
+    s->liveness = liveness_start(s, &o->nodes);
     s->housekeeping = housekeeping_start(s);
     return open_http(s, o, err);
 }

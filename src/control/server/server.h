@@ -12,6 +12,7 @@
 #ifndef GT_CONTROL_SERVER_SERVER_H
 #define GT_CONTROL_SERVER_SERVER_H
 
+#include "control/services/agent/detector.h"
 #include "lib/base/err.h"
 
 #include <stdint.h>
@@ -19,10 +20,11 @@
 struct server;
 
 struct server_options {
-    const char *listen;    /* "127.0.0.1:4566"; other addresses than loopback want TLS */
-    const char *state_dir; /* server/ and root.key are made in it */
-    const char *account;   /* 12 digits; NULL: "000000000000" */
-    const char *region;    /* where the registry and the nodes are; NULL: "us-east-1" */
+    const char *listen;            /* "127.0.0.1:4566"; other addresses than loopback want TLS */
+    const char *state_dir;         /* server/ and root.key are made in it */
+    const char *account;           /* 12 digits; NULL: "000000000000" */
+    const char *region;            /* where the registry and the nodes are; NULL: "us-east-1" */
+    struct detector_options nodes; /* when a node counts as lost */
     const char *tls_cert_file, *tls_key_file; /* PEM; NULL: plain HTTP */
 };
 

@@ -19,6 +19,14 @@ struct gt_str agent_session_node(struct gt_str token)
     return dot ? gt_str_n(token.p, (size_t)(dot - token.p)) : gt_str(NULL);
 }
 
+int agent_fenced(const struct rec_ecs_node *n, struct gt_err *err)
+{
+    return gt_err_aws(err, GT_ERR_DENIED, "NodeFencedException",
+                      "node '" GT_STR_FMT "' is fenced: its tasks were given to others (gantry "
+                      "fence --undo)",
+                      GT_STR_ARG(n->id));
+}
+
 struct rec_ecs_session *agent_session(struct tx *tx, struct gt_str token, struct gt_err *err)
 {
     struct gt_str node = agent_session_node(token);

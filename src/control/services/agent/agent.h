@@ -19,9 +19,12 @@
  *   ghost) frees what it held when its node reports it STOPPED; so must a node that comes back and
  *   no longer knows the task.
  * - NodeLost and NodeBack are for the liveness actor inside the server alone. NodeLost only says
- * that the node is lost; the controller "agent-lost" then stops its tasks, some in each step. When
- * the node is back before it is through (NodeBack, RegisterNode), it ends: tasks that it came to
- * stay stopped, and their node is told to stop them; the others go on as if nothing had been.
+ *   that the node is lost; the controller "agent-lost" then stops its tasks, some in each step.
+ * When the node is back before it is through (NodeBack, RegisterNode), it ends: tasks that it came
+ * to stay stopped, and their node is told to stop them; the others go on as if nothing had been.
+ *   With `held` its tasks are left alone, and services say so (detector.h).
+ * - A node that is fenced (an operator says that it is gone for good) is refused until that is
+ *   undone; what its tasks held is free.
  */
 #ifndef GT_CONTROL_AGENT_AGENT_H
 #define GT_CONTROL_AGENT_AGENT_H
@@ -37,9 +40,20 @@ const struct service *agent_control(void);
 
 extern const struct controller agent_lost_controller;
 
+/* --- lost.c: each puts all but the node's record, which the caller puts */
+
+/* The node answers (again). */
+void node_found(struct tx *tx, struct rec_ecs_node *n);
+/* It does not, but its tasks are not to be replaced yet. */
+void node_hold(struct tx *tx, struct rec_ecs_node *n);
+/* Its tasks are stopped, from the next step on. gone: for good, what they hold is freed. */
+void node_lose(struct tx *tx, struct rec_ecs_node *n, struct gt_str reason, bool gone);
+
 /* The session's record when the token is that of the newest session of a node that the caller may
  * speak for; NULL with err. */
 struct rec_ecs_session *agent_session(struct tx *tx, struct gt_str token, struct gt_err *err);
+/* NodeFencedException */
+int agent_fenced(const struct rec_ecs_node *n, struct gt_err *err);
 /* The node id inside a session token, for liveness; p NULL: none. */
 struct gt_str agent_session_node(struct gt_str token);
 

@@ -1,4 +1,4 @@
-/* RegisterNode, Heartbeat, NodeLost, NodeBack. */
+/* RegisterNode, Heartbeat. */
 #include "control/services/agent/agent.h"
 #include "control/services/agent/join.h"
 #include "control/services/ecs/cluster.h"
@@ -168,14 +168,6 @@ static int take_attributes(struct tx *tx, const struct agent_register_node_in *i
     return attributes_too_many(&n->attributes, err);
 }
 
-static void take_back(struct tx *tx, struct rec_ecs_node *n)
-{
-    n->lost = false;
-    n->lost_at = 0;
-    n->version++;
-    tx_delete(tx, key_lost(tx, n->id));
-}
-
 static int take_node(struct tx *tx, const struct agent_register_node_in *in,
                      const struct rec_agent_node_key *key, struct rec_ecs_node *n,
                      struct gt_err *err)
@@ -189,7 +181,7 @@ static int take_node(struct tx *tx, const struct agent_register_node_in *in,
     n->agent_version = in->version;
     n->external = in->external || (key && key->external);
     n->managed_id = key ? key->managed_id : gt_str(NULL);
-    take_back(tx, n);
+    node_found(tx, n);
     return take_attributes(tx, in, n, err);
 }
 
@@ -221,6 +213,14 @@ static int find_node(struct tx *tx, struct gt_str id, struct gt_str cluster,
                        GT_STR_ARG(id), GT_STR_ARG(s->cluster));
     }
     *ret = tx_get(tx, key_node(tx, cluster, id), &rec_ecs_node_desc);
+    if (*ret && (*ret)->fenced) {
+        return agent_fenced(*ret, err);
+    }
+    struct rec_ecs_lost *l = tx_get(tx, key_lost(tx, id), &rec_ecs_lost_desc);
+    if (l && l->gone) {
+        return gt_err_set(err, GT_ERR_UNAVAILABLE,
+                          "what node '" GT_STR_FMT "' ran is being cleared", GT_STR_ARG(id));
+    }
     if (!*ret) {
         *ret = gt_arena_new(tx_arena(tx), struct rec_ecs_node);
         (*ret)->id = id;
@@ -276,53 +276,4 @@ int agent_heartbeat(struct tx *tx, const struct agent_heartbeat_in *in,
                     struct agent_heartbeat_out *out, struct gt_err *err)
 {
     return agent_session(tx, in->session, err) ? 0 : gt_err_code(err);
-}
-
-static struct rec_ecs_node *internal_node(struct tx *tx, struct gt_str id, struct gt_err *err)
-{
-    if (tx_principal(tx)->kind != PRINCIPAL_INTERNAL) {
-        gt_err_aws(err, GT_ERR_DENIED, "AccessDeniedException", "for the server alone");
-        return NULL;
-    }
-    struct rec_ecs_session *s = tx_get(tx, key_session(tx, id), &rec_ecs_session_desc);
-    struct rec_ecs_node *n =
-        s ? tx_get(tx, key_node(tx, s->cluster, id), &rec_ecs_node_desc) : NULL;
-    if (!n) {
-        gt_err_aws(err, GT_ERR_NOT_FOUND, "UnknownNodeException",
-                   "node '" GT_STR_FMT "' is not registered", GT_STR_ARG(id));
-    }
-    return n;
-}
-
-int agent_node_lost(struct tx *tx, const struct agent_node_lost_in *in,
-                    struct agent_node_lost_out *out, struct gt_err *err)
-{
-    struct rec_ecs_node *n = internal_node(tx, in->node_id, err);
-    if (!n) {
-        return gt_err_code(err);
-    }
-    if (n->lost) {
-        return 0;
-    }
-    n->lost = true;
-    n->lost_at = tx_now(tx);
-    n->version++;
-    tx_put(tx, key_node(tx, n->cluster, n->id), &rec_ecs_node_desc, n);
-    struct rec_ecs_lost l = {.cluster = n->cluster, .reason = in->reason};
-    tx_put(tx, key_lost(tx, n->id), &rec_ecs_lost_desc, &l);
-    return 0;
-}
-
-int agent_node_back(struct tx *tx, const struct agent_node_back_in *in,
-                    struct agent_node_back_out *out, struct gt_err *err)
-{
-    struct rec_ecs_node *n = internal_node(tx, in->node_id, err);
-    if (!n) {
-        return gt_err_code(err);
-    }
-    if (n->lost) {
-        take_back(tx, n);
-        tx_put(tx, key_node(tx, n->cluster, n->id), &rec_ecs_node_desc, n);
-    }
-    return 0;
 }

@@ -13,6 +13,34 @@
 
 enum { TASKS_A_STEP = 100 };
 
+void node_found(struct tx *tx, struct rec_ecs_node *n)
+{
+    n->lost = n->held = false;
+    n->lost_at = 0;
+    n->version++;
+    tx_delete(tx, key_lost(tx, n->id));
+    tx_delete(tx, key_held(tx, n->cluster, n->id));
+}
+
+void node_hold(struct tx *tx, struct rec_ecs_node *n)
+{
+    n->lost = n->held = true;
+    n->lost_at = tx_now(tx);
+    n->version++;
+    tx_mark(tx, key_held(tx, n->cluster, n->id));
+}
+
+void node_lose(struct tx *tx, struct rec_ecs_node *n, struct gt_str reason, bool gone)
+{
+    n->lost = true;
+    n->held = false;
+    n->lost_at = tx_now(tx);
+    n->version++;
+    tx_delete(tx, key_held(tx, n->cluster, n->id));
+    struct rec_ecs_lost l = {.cluster = n->cluster, .reason = reason, .gone = gone};
+    tx_put(tx, key_lost(tx, n->id), &rec_ecs_lost_desc, &l);
+}
+
 static struct gt_str reason(struct tx *tx, const struct rec_ecs_lost *l, struct gt_str node)
 {
     return gt_str(gt_arena_printf(

@@ -10,6 +10,10 @@ static bool id_of(struct tx *tx, struct gt_str cluster, struct gt_str said, stru
            name_valid(*ret, ".", 255);
 }
 
+#define HELD_REASON                                                                                \
+    "Not heard, like too many others at once: its tasks are not replaced until some are heard "    \
+    "again or an operator says so (gantry nodes --release)."
+
 struct rec_ecs_node *instance_of(struct tx *tx, struct gt_str cluster, struct gt_str said)
 {
     struct gt_str id;
@@ -89,7 +93,9 @@ void instance_show(struct tx *tx, const struct rec_ecs_node *n, const struct wir
     *out = (struct ecs_container_instance){
         .container_instance_arn = arn_instance(tx, n->cluster, n->id),
         .status = n->status,
-        .status_reason = n->status_reason.n ? n->status_reason : gt_str(NULL),
+        .status_reason = n->held              ? GT_STR_LIT(HELD_REASON)
+                         : n->status_reason.n ? n->status_reason
+                                              : gt_str(NULL),
     };
     WIRE_SET(out, version, n->version);
     WIRE_SET(out, agent_connected, !n->lost);

@@ -188,6 +188,11 @@ char *key_drain(struct tx *tx, struct gt_str cluster, struct gt_str node)
     return key_two(tx, "drain", cluster, node);
 }
 
+char *key_held(struct tx *tx, struct gt_str cluster, struct gt_str node)
+{
+    return key_two(tx, "held", cluster, node);
+}
+
 char *key_load(struct tx *tx, struct gt_str cluster, struct gt_str node)
 {
     return key_two(tx, "load", cluster, node);

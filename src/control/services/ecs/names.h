@@ -14,6 +14,7 @@
  *   ecs/done/<cluster>/<service>/<task>             mark: stopped, and its service has not seen it
  *   ecs/node/<cluster>/<node>                       rec_ecs_node
  *   ecs/drain/<cluster>/<node>                      mark: its status is DRAINING
+ *   ecs/held/<cluster>/<node>                       mark: not heard, and its tasks stay as they are
  *   ecs/inactive/<node>                             rec_ecs_node: it was deregistered
  *   ecs/load/<cluster>/<node>                       rec_ecs_load: what is reserved on it
  *   ecs/assign/<node>/<task>                        rec_ecs_assignment: what a node should do
@@ -67,6 +68,7 @@ char *key_group(struct tx *tx, struct gt_str cluster, struct gt_str group, struc
 char *key_done(struct tx *tx, struct gt_str cluster, struct gt_str service, struct gt_str id);
 char *key_node(struct tx *tx, struct gt_str cluster, struct gt_str node);
 char *key_drain(struct tx *tx, struct gt_str cluster, struct gt_str node);
+char *key_held(struct tx *tx, struct gt_str cluster, struct gt_str node);
 char *key_inactive(struct tx *tx, struct gt_str node);
 char *key_load(struct tx *tx, struct gt_str cluster, struct gt_str node);
 char *key_assign(struct tx *tx, struct gt_str node, struct gt_str id);

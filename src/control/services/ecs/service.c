@@ -112,6 +112,19 @@ static void look_at(const struct rec_ecs_task *t, const struct rec_ecs_service *
     }
 }
 
+/* They come in the order of their nodes. */
+static void look_at_node(struct tx *tx, struct gt_str cluster, const struct service_task *before,
+                         struct service_task *to)
+{
+    if (before && gt_str_eq(before->node, to->node)) {
+        to->leaving = before->leaving;
+        to->held = before->held;
+        return;
+    }
+    to->leaving = tx_exists(tx, key_drain(tx, cluster, to->node));
+    to->held = tx_exists(tx, key_held(tx, cluster, to->node));
+}
+
 struct service_task *service_tasks(struct tx *tx, const struct rec_ecs_service *s, size_t *ret_n)
 {
     char *prefix = key_group(tx, s->cluster, service_group(tx, s->name), gt_str(""), gt_str(""));
@@ -123,8 +136,7 @@ struct service_task *service_tasks(struct tx *tx, const struct rec_ecs_service *
         struct service_task *to = &v[n];
         to->id = key_tail(key);
         to->node = gt_str_n(key + strlen(prefix), (size_t)(to->id.p - key) - strlen(prefix) - 1);
-        bool same = n > 0 && gt_str_eq(v[n - 1].node, to->node);
-        to->leaving = same ? v[n - 1].leaving : tx_exists(tx, key_drain(tx, s->cluster, to->node));
+        look_at_node(tx, s->cluster, n > 0 ? &v[n - 1] : NULL, to);
         struct gt_arena_mark mark = gt_arena_mark(tx_arena(tx));
         struct rec_ecs_task *t = task_get(tx, s->cluster, to->id);
         if (t) {

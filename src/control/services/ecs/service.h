@@ -40,6 +40,7 @@ struct service_task {
     int64_t last_status, desired_status, created_at;
     bool unhealthy;
     bool leaving;  /* its node is DRAINING */
+    bool held;     /* its node is not heard, and it is not replaced */
     bool unpinned; /* of the primary deployment, and knows a digest that this has not pinned */
 };
 /* Its tasks whose last status is not STOPPED. In the arena. */
@@ -73,6 +74,10 @@ struct plan service_plan(const struct plan_in *in);
 
 /* How long to wait before the next start after so many failures in a row, in ms. */
 int64_t service_backoff(int64_t failures);
+
+/* service_watch.c */
+void service_watch(struct tx *tx, const char *changed, void (*emit)(void *arg, const char *key),
+                   void *arg);
 
 extern const struct controller service_controller;
 

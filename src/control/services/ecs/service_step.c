@@ -361,6 +361,29 @@ static void say_stuck(struct view *v, bool stuck)
     }
 }
 
+/* Tasks on nodes that are held count as they were, though nobody knows. */
+static void say_held(struct view *v)
+{
+    long long held = 0;
+    for (size_t i = 0; i < v->n; i++) {
+        held += wanted(&v->tasks[i]) && v->tasks[i].held;
+    }
+    if (v->s->held == (held > 0)) {
+        return;
+    }
+    v->s->held = held > 0;
+    v->changed = true;
+    if (held) {
+        service_event(v->tx, v->s,
+                      "has %lld tasks on container instances that are not heard. Too many fell "
+                      "silent together: the tasks are not replaced until some are heard again or "
+                      "an operator says so.",
+                      held);
+    } else {
+        service_event(v->tx, v->s, "has no tasks on silent container instances any more.");
+    }
+}
+
 /* Old deployments without tasks go; the primary one is complete when it alone has what is wanted.
  */
 static void settle(struct view *v)
@@ -451,6 +474,7 @@ static enum step_result step(struct tx *tx, const char *key)
         v.more = v.more || plan.start > v.bound;
     }
     say_stuck(&v, plan.stuck);
+    say_held(&v);
     if (!plan.start && !plan.stop_new && !plan.stop_old) {
         settle(&v);
     }
@@ -463,53 +487,5 @@ static enum step_result step(struct tx *tx, const char *key)
     return v.more ? STEP_AGAIN : STEP_DONE;
 }
 
-/* Room may have come: whoever waits for it in this cluster tries again. */
-static void wake_waiting(struct tx *tx, const char *cluster,
-                         void (*emit)(void *arg, const char *key), void *arg)
-{
-    size_t n = strcspn(cluster, "/");
-    struct gt_str c = gt_str_n(cluster, n);
-    struct tx_cursor cur =
-        tx_scan(tx, tx_key(tx, "ecs/waiting/" GT_STR_FMT "/", GT_STR_ARG(c)), NULL);
-    for (const char *key; (key = tx_next(&cur));) {
-        emit(arg, key_service(tx, c, key_tail(key)));
-    }
-}
-
-/* A node drains, or does so no more: of what it was given, whatever is a service's. */
-static void wake_drained(struct tx *tx, struct gt_str node,
-                         void (*emit)(void *arg, const char *key), void *arg)
-{
-    struct tx_cursor c = tx_scan(tx, key_assign(tx, node, gt_str("")), NULL);
-    for (const char *key; (key = tx_next(&c));) {
-        struct gt_arena_mark mark = gt_arena_mark(tx_arena(tx));
-        struct rec_ecs_assignment *a = tx_get(tx, key, &rec_ecs_assignment_desc);
-        struct rec_ecs_task *t = task_get(tx, a->cluster, a->task);
-        if (t && t->service.n) {
-            emit(arg, key_service(tx, t->cluster, t->service));
-        }
-        gt_arena_release(tx_arena(tx), mark);
-    }
-}
-
-static void watch(struct tx *tx, const char *changed, void (*emit)(void *arg, const char *key),
-                  void *arg)
-{
-    struct gt_str rest = gt_str(key_rest(changed));
-    if (gt_str_starts(rest, GT_STR_LIT("ecs/service/"))) {
-        emit(arg, changed);
-    } else if (gt_str_starts(rest, GT_STR_LIT("ecs/task/"))) {
-        struct rec_ecs_task *t = tx_get(tx, changed, &rec_ecs_task_desc);
-        if (t && t->service.n) {
-            emit(arg, key_service(tx, t->cluster, t->service));
-        }
-    } else if (gt_str_starts(rest, GT_STR_LIT("ecs/drain/"))) {
-        wake_drained(tx, key_tail(changed), emit, arg);
-    } else if (gt_str_starts(rest, GT_STR_LIT("ecs/load/")) ||
-               gt_str_starts(rest, GT_STR_LIT("ecs/node/"))) {
-        wake_waiting(tx, rest.p + strlen("ecs/load/"), emit, arg);
-    }
-}
-
 const struct controller service_controller = {
-    .name = "ecs-service", .watch = watch, .all = "ecs/service/", .step = step};
+    .name = "ecs-service", .watch = service_watch, .all = "ecs/service/", .step = step};
