@@ -172,6 +172,7 @@ static int start(struct server *s, const struct server_options *o, struct gt_err
     }
     s->bulk = bulk_new(BULK_THREADS, BULK_WAITING);
     s->liveness = liveness_start(s, &o->nodes);
+    s->admin.detector = liveness_detector(s->liveness);
     s->housekeeping = housekeeping_start(s);
     return open_http(s, o, err);
 }

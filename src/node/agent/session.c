@@ -197,6 +197,16 @@ static void begin_walk(struct progress *at)
     at->more[0] = '\0';
 }
 
+/* What ran here was given to others: it ends. */
+static void clear_tasks(struct session *s)
+{
+    struct polled *p = gt_new(struct polled);
+    gt_arena_init(&p->arena, GT_LIMIT_API_ARENA);
+    gt_table_init(&p->all);
+    WIRE_SET(&p->out, full, true);
+    node_post(s->n, polled_take, p);
+}
+
 static bool stale(const struct api_client *c)
 {
     const char *x = api_client_exception(c);
@@ -272,6 +282,8 @@ static void *poll_loop(void *arg)
             pthread_mutex_lock(&s->lock);
             s->id[0] = '\0';
             pthread_mutex_unlock(&s->lock);
+        } else if (c && gt_streq(api_client_exception(c), "NodeFencedException")) {
+            clear_tasks(s);
         } else if (c && gt_streq(api_client_exception(c), "InvalidParameterException")) {
             begin_walk(&at); /* the server came back older than the walk */
         }

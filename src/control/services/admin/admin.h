@@ -6,11 +6,13 @@
 #define GT_CONTROL_SERVICES_ADMIN_ADMIN_H
 
 #include "control/core/service.h"
+#include "control/services/agent/detector.h"
 #include "store/journal/journal.h"
 
 /* What the server lends to these operations: data_store() gives it. */
 struct admin_host {
     struct journal *journal;
+    struct detector *detector; /* of nodes */
 };
 
 /* Always the same object. */

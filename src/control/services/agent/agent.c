@@ -6,8 +6,8 @@
 
 const struct service *agent_control(void)
 {
-    static const struct controller *const controllers[] = {&agent_lost_controller,
-                                                           &agent_join_controller, NULL};
+    static const struct controller *const controllers[] = {
+        &agent_lost_controller, &agent_join_controller, &agent_removed_controller, NULL};
     static struct service s = {.name = "agent", .ops = agent_ops, .controllers = controllers};
     s.n_ops = n_agent_ops;
     return &s;

@@ -38,7 +38,11 @@
 /* Always the same object; it lives as long as the program. */
 const struct service *agent_control(void);
 
-extern const struct controller agent_lost_controller;
+extern const struct controller agent_lost_controller, agent_removed_controller;
+
+/* fence.c. An operator says that a node which is not heard is gone for good: its tasks are stopped,
+ * what they hold is freed, and it is refused. undo: it may come back, and clears what it has. */
+int node_fence(struct tx *tx, struct gt_str id, bool undo, struct gt_err *err);
 
 /* --- lost.c: each puts all but the node's record, which the caller puts */
 

@@ -13,6 +13,7 @@ struct seen {
     int64_t lost_at;  /* when it was reported so */
     int64_t again_at; /* the core did not take it */
     enum detector_state state;
+    bool heard;
     bool counted; /* lost, and among those for whom the brake was put on */
     bool let_go;  /* silent, and an operator has said that it is gone */
 };
@@ -74,18 +75,20 @@ void detector_heard(struct detector *d, struct gt_str node, int64_t now)
     struct seen *s = entry_of(d, node);
     if (s) {
         s->heard_at = GT_MAX(s->heard_at, now);
+        s->heard = true;
         s->let_go = false;
     }
     pthread_mutex_unlock(&d->lock);
 }
 
+/* What it said since this process started is newer. */
 static void recall(struct detector *d, struct seen *s, enum detector_state state, int64_t lost_at,
                    int64_t now)
 {
     s->state = state;
     s->lost_at = lost_at;
     s->counted = state == DETECTOR_LOST && now - lost_at < d->o.brake_window_ms;
-    if (!s->heard_at) { /* not since the server started */
+    if (!s->heard) {
         s->heard_at = state == DETECTOR_LIVE ? now : now - d->o.lost_after_ms - 1;
     }
     if (state == DETECTOR_HELD && !d->brake.on) { /* it was on when the server ended */
@@ -240,15 +243,11 @@ struct detector_brake detector_brake(struct detector *d)
     return b;
 }
 
-bool detector_node(struct detector *d, size_t i, struct detector_node *ret)
+int64_t detector_heard_at(struct detector *d, struct gt_str node)
 {
     pthread_mutex_lock(&d->lock);
-    bool found = i < d->n;
-    if (found) {
-        const struct seen *s = d->v[i];
-        *ret = (struct detector_node){.heard_at = s->heard_at, .state = s->state};
-        memcpy(ret->node, s->node, sizeof ret->node);
-    }
+    const struct seen *s = gt_table_get(&d->index, node);
+    int64_t at = s && s->heard ? s->heard_at : -1;
     pthread_mutex_unlock(&d->lock);
-    return found;
+    return at;
 }

@@ -47,12 +47,6 @@ struct detector_brake {
     int64_t silent, of; /* as it was put on: so many of so many */
 };
 
-struct detector_node {
-    char node[DETECTOR_NODE_MAX];
-    int64_t heard_at;
-    enum detector_state state;
-};
-
 struct detector;
 
 /* Times are of one clock that does not jump, in ms. Any thread may call; each call is one step. */
@@ -77,7 +71,7 @@ void detector_release(struct detector *d, int64_t now);
  */
 void detector_gone(struct detector *d, struct gt_str node);
 struct detector_brake detector_brake(struct detector *d);
-/* In the order in which they were first heard of. False: there are no more. */
-bool detector_node(struct detector *d, size_t i, struct detector_node *ret);
+/* When this process heard the node last; -1: not at all. */
+int64_t detector_heard_at(struct detector *d, struct gt_str node);
 
 #endif

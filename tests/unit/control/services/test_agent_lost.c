@@ -2,7 +2,7 @@
 #include "gt_test.h"
 #include "world.h"
 
-#include "control/services/ecs/service.h"
+#include "control/services/agent/agent.h"
 #include "lib/base/mem.h"
 
 static const char web[] = "{'family': 'web', 'containerDefinitions': [{'name': 'c', 'image': "
@@ -108,5 +108,73 @@ GT_TEST(is_for_the_server_alone)
     world_fini(&w);
 }
 
+struct fencing {
+    const char *node;
+    bool undo;
+};
+
+static int fence_one(struct tx *tx, void *arg, struct gt_err *err)
+{
+    const struct fencing *f = arg;
+    return node_fence(tx, gt_str(f->node), f->undo, err);
+}
+
+/* "", or the exception. */
+static const char *fence(struct world *w, const char *node, bool undo)
+{
+    struct fencing f = {node, undo};
+    struct core_call c = {
+        .fn = fence_one,
+        .arg = &f,
+        .principal = {.kind = PRINCIPAL_ROOT, .account = GT_STR_LIT("000000000000")},
+        .region = GT_STR_LIT("us-east-1"),
+        .arena = &w->arena};
+    core_apply(w->core, &c, w->now);
+    world_run(w, 1);
+    return c.result < 0 ? gt_arena_strdup(&w->arena, gt_err_aws_name(&c.err)) : "";
+}
+
+GT_TEST(a_fenced_node_frees_what_it_held)
+{
+    struct world w;
+    const char *a = begin(&w);
+    tell(&w, "NodeLost", "");
+    world_report(&w, world_node(&w, "n2", 1024, 1000), "RUNNING");
+    world_has(instance(&w, "n1"), "\"integerValue\":824}");           /* ghosts */
+    assert_string_equal(fence(&w, "n2", false), "ConflictException"); /* it is heard */
+    assert_string_equal(fence(&w, "n9", false), "NodeNotFoundException");
+    assert_string_equal(fence(&w, "n1", true), "ConflictException"); /* is not fenced */
+    assert_string_equal(fence(&w, "n1", false), "");
+    assert_null(strstr(instance(&w, "n1"), "\"integerValue\":824}"));
+    world_check(&w);
+    /* It is refused, whatever it says. */
+    world_has(world_call(&w, "Heartbeat", "{'session': '%s'}", a), "StaleSessionException");
+    world_has(
+        world_call(&w, "RegisterNode", "{'name': 'x', 'nodeId': 'n1', 'cpu': 1, 'memory': 1}"),
+        "NodeFencedException");
+    world_has(tell(&w, "NodeBack", ""), "NodeFencedException");
+    assert_string_equal(fence(&w, "n1", false), "ConflictException");
+    assert_string_equal(fence(&w, "n1", true), "");
+    a = world_node(&w, "n1", 1024, 1000);
+    world_has(world_call(&w, "Poll", "{'session': '%s', 'revision': 0}", a), "\"tasks\":[]");
+    world_has(instance(&w, "n1"), "\"agentConnected\":true");
+    assert_int_equal(running(&w, "n2"), 2);
+    world_fini(&w);
+}
+
+GT_TEST(a_held_node_is_fenced)
+{
+    struct world w;
+    begin(&w);
+    tell(&w, "NodeLost", ", 'held': true");
+    assert_string_equal(fence(&w, "n1", false), "");
+    assert_int_equal(running(&w, "n1"), 0);
+    assert_int_equal(running(&w, "n2"), 2);
+    world_has(tell(&w, "NodeLost", ""), "{}");
+    world_check(&w);
+    world_fini(&w);
+}
+
 GT_RUN(GT_CASE(held_tasks_are_left_alone), GT_CASE(held_then_lost), GT_CASE(held_then_registered),
-       GT_CASE(is_for_the_server_alone))
+       GT_CASE(is_for_the_server_alone), GT_CASE(a_fenced_node_frees_what_it_held),
+       GT_CASE(a_held_node_is_fenced))
