@@ -21,6 +21,7 @@ static const struct verb {
     {"images", cmd_images, "list the images of this node"},
     {"env", cmd_env, "print what points aws at this Gantry: eval \"$(gantry env)\""},
     {"doctor", cmd_doctor, "check this machine and say what to do"},
+    {"simulate", cmd_simulate, "play a scenario: placement, utilisation, time to recover"},
     {"server", cmd_pass, "the control plane alone"},
     {"agent", cmd_pass, "a node alone"},
     {"link", cmd_pass, "a node's DNS and metadata alone (the agent starts it)"},
