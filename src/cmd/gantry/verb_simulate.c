@@ -94,10 +94,10 @@ static int report(const struct options *o, const struct outcome *const *outcomes
 static int play(const struct options *o, const struct scenario *s, struct gt_arena *a,
                 struct gt_err *err)
 {
-    struct fleet f;
+    struct machines f;
     struct gt_arena outcomes;
     const struct outcome *v[SCENARIO_REPEAT_MAX];
-    fleet_init(&f, s, a);
+    machines_init(&f, s, a);
     gt_arena_init(&outcomes, 8 * GT_GIB);
     int r = 0;
     for (int64_t i = 0; r == 0 && i < s->repeat; i++) {
@@ -106,7 +106,7 @@ static int play(const struct options *o, const struct scenario *s, struct gt_are
     }
     r = r < 0 ? r : report(o, v, (size_t)s->repeat, err);
     gt_arena_fini(&outcomes);
-    fleet_fini(&f);
+    machines_fini(&f);
     return r;
 }
 

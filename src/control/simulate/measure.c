@@ -273,7 +273,7 @@ static void sample_zone(struct measure *m, size_t zone, const struct amounts *of
 
 static void sample_nodes(struct measure *m)
 {
-    const struct fleet *f = m->out->fleet;
+    const struct machines *f = m->out->fleet;
     gt_auto_free struct amounts *zones = gt_new_array(struct amounts, f->n_zones + 1);
     struct amounts *all = &zones[f->n_zones];
     for (size_t i = 0; i < f->n_nodes; i++) {

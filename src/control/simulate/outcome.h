@@ -10,7 +10,7 @@
 #define GT_CONTROL_SIMULATE_OUTCOME_H
 
 #include "control/scheduler/scheduler.h"
-#include "control/simulate/fleet.h"
+#include "control/simulate/machines.h"
 
 enum { OUTCOME_REFUSALS = SCHED_ADDRESS + 1 };
 
@@ -86,7 +86,7 @@ struct outcome_node {
 
 struct outcome {
     const struct scenario *scenario;
-    const struct fleet *fleet;
+    const struct machines *fleet;
     uint64_t seed;
     struct gt_arena *arena;
     int64_t settled_ms; /* how long the services took to come up, before the beginning */

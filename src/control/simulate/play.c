@@ -44,7 +44,7 @@ static void add_nodes(struct play *p)
 {
     struct gt_arena *a = p->out->arena;
     for (size_t i = 0; i < p->f->n_nodes; i++) {
-        const struct fleet_node *n = &p->f->nodes[i];
+        const struct machine *n = &p->f->nodes[i];
         const struct node_group *g = n->group;
         struct agent_attribute *attrs =
             gt_arena_array(a, struct agent_attribute, g->n_attributes + 1);
@@ -204,7 +204,7 @@ static void close_play(struct play *p)
     sim_world_close(&p->w);
 }
 
-struct outcome *simulate_play(const struct scenario *s, const struct fleet *f, uint64_t seed,
+struct outcome *simulate_play(const struct scenario *s, const struct machines *f, uint64_t seed,
                               struct gt_arena *a, struct gt_err *err)
 {
     static const struct service *served[3];

@@ -14,7 +14,7 @@
 /* NULL with err filled when the API refuses something that the scenario asks for: the message
  * begins with its place in the file. The outcome lives in the arena; scenario and fleet must
  * outlive it. */
-struct outcome *simulate_play(const struct scenario *s, const struct fleet *f, uint64_t seed,
+struct outcome *simulate_play(const struct scenario *s, const struct machines *f, uint64_t seed,
                               struct gt_arena *a, struct gt_err *err);
 
 #endif

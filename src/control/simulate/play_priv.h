@@ -27,7 +27,7 @@ struct pending_run {
 
 struct play {
     const struct scenario *s;
-    const struct fleet *f;
+    const struct machines *f;
     struct outcome *out;
     struct sim_world w;
     struct sim_agents *agents;

@@ -8,7 +8,7 @@ struct table {
     const struct outcome *const *o; /* one for each seed */
     size_t n;
     const struct scenario *s;
-    const struct fleet *f;
+    const struct machines *f;
     struct gt_buf *to;
 };
 

@@ -34,7 +34,7 @@ static void written(void *arg, const char *key)
 }
 
 void track_init(struct track *t, struct sim_world *w, const struct scenario *s,
-                const struct fleet *f)
+                const struct machines *f)
 {
     *t = (struct track){.w = w, .fleet = f, .n_services = s->n_services};
     gt_table_init(&t->tasks);
@@ -150,7 +150,7 @@ static void take_task(struct track *t, const char *key)
         return;
     }
     uintptr_t kind = (uintptr_t)gt_table_get(&t->families, rec->family);
-    int node = fleet_find(t->fleet, rec->node);
+    int node = machines_find(t->fleet, rec->node);
     GT_ASSERT(kind && node >= 0);
     struct track_task *task = gt_table_get(&t->tasks, id);
     if (task) {
@@ -175,7 +175,7 @@ static void take_task(struct track *t, const char *key)
 static void take_load(struct track *t, const char *key)
 {
     const struct rec_ecs_load *rec = get(t, key, &rec_ecs_load_desc);
-    int node = fleet_find(t->fleet, gt_str(key + strlen(LOAD_KEYS)));
+    int node = machines_find(t->fleet, gt_str(key + strlen(LOAD_KEYS)));
     GT_ASSERT(node >= 0);
     t->nodes[node].cpu = rec ? rec->cpu : 0;
     t->nodes[node].memory = rec ? rec->memory : 0;

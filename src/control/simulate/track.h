@@ -7,7 +7,7 @@
 #define GT_CONTROL_SIMULATE_TRACK_H
 
 #include "control/sim/world.h"
-#include "control/simulate/fleet.h"
+#include "control/simulate/machines.h"
 #include "lib/base/list.h"
 
 #define SIM_CLUSTER "default"
@@ -32,7 +32,7 @@ struct track_node {
 
 struct track {
     struct sim_world *w;
-    const struct fleet *fleet;
+    const struct machines *fleet;
     size_t n_services, n_kinds;
     struct track_kind *kinds;
     struct track_node *nodes;
@@ -44,7 +44,7 @@ struct track {
 
 /* Listens to the world. All must outlive it. */
 void track_init(struct track *t, struct sim_world *w, const struct scenario *s,
-                const struct fleet *f);
+                const struct machines *f);
 void track_fini(struct track *t);
 
 /* Takes what was written since the last time. */

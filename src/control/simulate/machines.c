@@ -1,4 +1,4 @@
-#include "control/simulate/fleet.h"
+#include "control/simulate/machines.h"
 
 #include "lib/base/mem.h"
 
@@ -7,7 +7,7 @@ static int by_text(const void *a, const void *b)
     return gt_str_cmp(*(const struct gt_str *)a, *(const struct gt_str *)b);
 }
 
-static unsigned zone_index(const struct fleet *f, struct gt_str zone)
+static unsigned zone_index(const struct machines *f, struct gt_str zone)
 {
     const struct gt_str *found = bsearch(&zone, f->zones, f->n_zones, sizeof *f->zones, by_text);
     GT_ASSERT(found);
@@ -15,7 +15,7 @@ static unsigned zone_index(const struct fleet *f, struct gt_str zone)
 }
 
 /* Each once, sorted. */
-static void list_zones(struct fleet *f, const struct scenario *s, struct gt_arena *a)
+static void list_zones(struct machines *f, const struct scenario *s, struct gt_arena *a)
 {
     size_t room = 0;
     for (size_t k = 0; k < s->n_nodes; k++) {
@@ -39,36 +39,36 @@ static void list_zones(struct fleet *f, const struct scenario *s, struct gt_aren
     f->n_zones = kept;
 }
 
-void fleet_init(struct fleet *f, const struct scenario *s, struct gt_arena *a)
+void machines_init(struct machines *f, const struct scenario *s, struct gt_arena *a)
 {
-    *f = (struct fleet){0};
+    *f = (struct machines){0};
     gt_table_init(&f->by_name);
     list_zones(f, s, a);
     for (size_t k = 0; k < s->n_nodes; k++) {
         f->n_nodes += (size_t)s->nodes[k].count;
     }
-    f->nodes = gt_arena_array(a, struct fleet_node, f->n_nodes);
-    struct fleet_node *n = f->nodes;
+    f->nodes = gt_arena_array(a, struct machine, f->n_nodes);
+    struct machine *n = f->nodes;
     for (size_t k = 0; k < s->n_nodes; k++) {
         for (int64_t i = 0; i < s->nodes[k].count; i++, n++) {
             char name[SCENARIO_NAME_MAX];
             node_group_name(&s->nodes[k], i, name);
-            *n = (struct fleet_node){.group = &s->nodes[k],
-                                     .number = i,
-                                     .zone = zone_index(f, node_group_zone(&s->nodes[k], i)),
-                                     .name = gt_arena_strdup(a, name)};
+            *n = (struct machine){.group = &s->nodes[k],
+                                  .number = i,
+                                  .zone = zone_index(f, node_group_zone(&s->nodes[k], i)),
+                                  .name = gt_arena_strdup(a, name)};
             gt_table_put(&f->by_name, gt_str(n->name), n);
         }
     }
 }
 
-void fleet_fini(struct fleet *f)
+void machines_fini(struct machines *f)
 {
     gt_table_fini(&f->by_name);
 }
 
-int fleet_find(const struct fleet *f, struct gt_str name)
+int machines_find(const struct machines *f, struct gt_str name)
 {
-    const struct fleet_node *n = gt_table_get(&f->by_name, name);
+    const struct machine *n = gt_table_get(&f->by_name, name);
     return n ? (int)(n - f->nodes) : -1;
 }
