@@ -53,3 +53,30 @@ struct rec_ecs_session *agent_session(struct tx *tx, struct gt_str token, struct
     }
     return s;
 }
+
+bool agent_position(struct tx *tx, struct gt_str said, struct agent_position *ret)
+{
+    const int64_t now = (int64_t)tx_revision(tx) - 1;
+    *ret = (struct agent_position){.until = now};
+    if (!said.n) {
+        return true;
+    }
+    int64_t until = 0;
+    size_t i = 0;
+    for (; i < said.n && said.p[i] >= '0' && said.p[i] <= '9' && until <= now; i++) {
+        until = until * 10 + (said.p[i] - '0');
+    }
+    if (i == 0 || i == said.n || said.p[i] != '/' || until > now) {
+        return false;
+    }
+    ret->until = until;
+    ret->after = gt_str_n(said.p + i + 1, said.n - i - 1);
+    return name_valid(ret->after, "", 255);
+}
+
+struct gt_str agent_position_text(struct tx *tx, const struct agent_position *at,
+                                  struct gt_str after)
+{
+    return gt_str(
+        gt_arena_printf(tx_arena(tx), "%lld/" GT_STR_FMT, (long long)at->until, GT_STR_ARG(after)));
+}

@@ -14,6 +14,8 @@
  *   second time, which changes nothing). `full` is in the last answer of a walk over everything:
  *   what a node has and was not told of in that walk is not its any more. A task that is assigned
  *   meanwhile, behind the walk, the node does not have yet.
+ * - Peers gives the other nodes' addresses and subnets, so that tasks reach each other: the whole
+ *   table whenever it has changed since a revision (in pieces, as Poll), and waits when it has not.
  * - Report moves tasks forward, each by its own sequence number; what was reported before is
  *   accepted and changes nothing. A task that counts as stopped because its node was lost (a
  *   ghost) frees what it held when its node reports it STOPPED; so must a node that comes back and
@@ -58,6 +60,24 @@ void node_lose(struct tx *tx, struct rec_ecs_node *n, struct gt_str reason, bool
 struct rec_ecs_session *agent_session(struct tx *tx, struct gt_str token, struct gt_err *err);
 /* NodeFencedException */
 int agent_fenced(const struct rec_ecs_node *n, struct gt_err *err);
+
+/* Where a walk that is answered in pieces goes on: "<until>/<after>", made by
+ * agent_position_text(). `said` without text: at the start. False: it is not from an answer of this
+ * server. */
+struct agent_position {
+    int64_t until;       /* the state at the walk's first answer */
+    struct gt_str after; /* the id that the last answer ended with; n 0: the first */
+};
+bool agent_position(struct tx *tx, struct gt_str said, struct agent_position *ret);
+struct gt_str agent_position_text(struct tx *tx, const struct agent_position *at,
+                                  struct gt_str after);
+
+/* The node says where its peers reach it (RegisterNode); without an address nobody does. */
+struct agent_register_node_in;
+int agent_peer_tell(struct tx *tx, const struct agent_register_node_in *in,
+                    const struct rec_ecs_node *n, struct gt_err *err);
+void agent_peer_forget(struct tx *tx, struct gt_str node);
+
 /* The node id inside a session token, for liveness; p NULL: none. */
 struct gt_str agent_session_node(struct gt_str token);
 

@@ -256,6 +256,7 @@ int agent_register_node(struct tx *tx, const struct agent_register_node_in *in,
     }
     r = take_node(tx, in, key, n, err);
     r = r ? r : choose_subnet(tx, in, n, ident, err);
+    r = r ? r : agent_peer_tell(tx, in, n, err);
     if (r < 0) {
         return r;
     }

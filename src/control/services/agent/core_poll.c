@@ -79,33 +79,12 @@ static size_t weight(const struct agent_task *t)
 /* A walk over a node's assignments, and the answer that is a part of it. */
 struct walk {
     bool full;
-    int64_t since;       /* delta: what is newer */
-    int64_t until;       /* the state at the walk's first answer */
-    struct gt_str after; /* the task that the last answer ended with; n 0: the first */
+    int64_t since; /* delta: what is newer */
+    struct agent_position at;
     struct agent_task *tasks;
     size_t n, cap;
     struct gt_str more;
 };
-
-/* "<until>/<after>" */
-static bool take_position(struct tx *tx, struct gt_str said, struct walk *w)
-{
-    w->until = (int64_t)tx_revision(tx) - 1;
-    if (!said.n) {
-        return true;
-    }
-    int64_t until = 0;
-    size_t i = 0;
-    for (; i < said.n && said.p[i] >= '0' && said.p[i] <= '9' && until <= w->until; i++) {
-        until = until * 10 + (said.p[i] - '0');
-    }
-    if (i == 0 || i == said.n || said.p[i] != '/' || until > w->until) {
-        return false;
-    }
-    w->until = until;
-    w->after = gt_str_n(said.p + i + 1, said.n - i - 1);
-    return name_valid(w->after, "", 64);
-}
 
 static struct agent_task *next_place(struct tx *tx, struct walk *w)
 {
@@ -124,8 +103,8 @@ static void take_steps(struct tx *tx, const char *prefix, struct walk *w)
 {
     size_t weighs = 0, bound = tx_bound(tx, GT_LIMIT_POLL_PAGE);
     const char *after = NULL;
-    if (w->after.n) {
-        after = gt_arena_printf(tx_arena(tx), "%s" GT_STR_FMT, prefix, GT_STR_ARG(w->after));
+    if (w->at.after.n) {
+        after = gt_arena_printf(tx_arena(tx), "%s" GT_STR_FMT, prefix, GT_STR_ARG(w->at.after));
     }
     struct tx_cursor c = tx_scan(tx, prefix, after);
     for (const char *key; (key = tx_next(&c));) {
@@ -135,8 +114,7 @@ static void take_steps(struct tx *tx, const char *prefix, struct walk *w)
             continue;
         }
         if (weighs >= bound) {
-            w->more = gt_str(gt_arena_printf(tx_arena(tx), "%lld/" GT_STR_FMT, (long long)w->until,
-                                             GT_STR_ARG(w->tasks[w->n - 1].id)));
+            w->more = agent_position_text(tx, &w->at, w->tasks[w->n - 1].id);
             return;
         }
         struct rec_ecs_assignment *a = tx_get(tx, key, &rec_ecs_assignment_desc);
@@ -158,7 +136,7 @@ int agent_poll(struct tx *tx, const struct agent_poll_in *in, struct agent_poll_
         return gt_err_code(err);
     }
     struct walk w = {.since = in->revision, .full = in->revision < s->full_since};
-    if (!take_position(tx, in->more, &w)) {
+    if (!agent_position(tx, in->more, &w.at)) {
         return invalid(err, "'more' is not from an answer of this server");
     }
     char *prefix = tx_key(tx, "ecs/assign/" GT_STR_FMT "/", GT_STR_ARG(s->node));
@@ -173,6 +151,6 @@ int agent_poll(struct tx *tx, const struct agent_poll_in *in, struct agent_poll_
     out->tasks.has = out->gone.has = true;
     out->more = w.more;
     WIRE_SET(out, full, w.full && !w.more.n);
-    WIRE_SET(out, revision, w.more.n ? w.since : w.until);
+    WIRE_SET(out, revision, w.more.n ? w.since : w.at.until);
     return 0;
 }

@@ -213,6 +213,11 @@ char *key_inactive(struct tx *tx, struct gt_str node)
     return tx_key(tx, "ecs/inactive/" GT_STR_FMT, GT_STR_ARG(node));
 }
 
+char *key_peer(struct tx *tx, struct gt_str node)
+{
+    return tx_key(tx, "ecs/peer/" GT_STR_FMT, GT_STR_ARG(node));
+}
+
 char *key_lost(struct tx *tx, struct gt_str node)
 {
     return tx_key(tx, "ecs/lost/" GT_STR_FMT, GT_STR_ARG(node));
