@@ -1,10 +1,13 @@
 #include "lib/netlink/netlink_priv.h"
 
 #include "lib/base/mem.h"
+#include "lib/base/str.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <stdio.h>
@@ -186,24 +189,50 @@ static int dump(struct nl *nl, struct nlmsghdr *request, mnl_cb_t fn, void *arg,
     return r < 0 ? gt_err_errno(err, r, "read from netlink") : 0;
 }
 
-static struct nlmsghdr *dump_request(char *buf, uint16_t type, size_t family_header)
+static struct nlmsghdr *dump_request(char *buf, uint16_t type, size_t family_header,
+                                     unsigned char family)
 {
     struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
     h->nlmsg_type = type;
     h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-    unsigned char *family = mnl_nlmsg_put_extra_header(h, family_header);
-    *family = type == RTM_GETLINK ? AF_UNSPEC : AF_INET; /* first member of each of them */
+    *(unsigned char *)mnl_nlmsg_put_extra_header(h, family_header) = family; /* its first member */
     return h;
+}
+
+static void read_vxlan(const struct nlattr *data, struct nl_vxlan *v)
+{
+    const struct nlattr *a;
+    mnl_attr_for_each_nested(a, data)
+    {
+        switch (mnl_attr_get_type(a)) {
+        case IFLA_VXLAN_ID:
+            v->vni = mnl_attr_get_u32(a);
+            break;
+        case IFLA_VXLAN_LOCAL:
+            v->local = mnl_attr_get_u32(a);
+            break;
+        case IFLA_VXLAN_PORT:
+            v->port = ntohs(mnl_attr_get_u16(a));
+            break;
+        default:
+            break;
+        }
+    }
 }
 
 static void read_kind(const struct nlattr *info, struct nl_link *l)
 {
-    const struct nlattr *a;
+    const struct nlattr *a, *data = NULL;
     mnl_attr_for_each_nested(a, info)
     {
         if (mnl_attr_get_type(a) == IFLA_INFO_KIND) {
             snprintf(l->kind, sizeof l->kind, "%s", mnl_attr_get_str(a));
+        } else if (mnl_attr_get_type(a) == IFLA_INFO_DATA) {
+            data = a;
         }
+    }
+    if (data && gt_streq(l->kind, "vxlan")) {
+        read_vxlan(data, &l->vxlan);
     }
 }
 
@@ -261,7 +290,8 @@ int nl_links(struct nl *nl, nl_link_fn *fn, void *arg, struct gt_err *err)
 {
     char buf[256] __attribute__((aligned(4)));
     struct walk w = {.fn = (void *)fn, .arg = arg};
-    int r = dump(nl, dump_request(buf, RTM_GETLINK, sizeof(struct ifinfomsg)), on_link, &w, err);
+    int r = dump(nl, dump_request(buf, RTM_GETLINK, sizeof(struct ifinfomsg), AF_UNSPEC), on_link,
+                 &w, err);
     return r < 0 ? r : w.result;
 }
 
@@ -309,7 +339,8 @@ int nl_addresses(struct nl *nl, nl_address_fn *fn, void *arg, struct gt_err *err
 {
     char buf[256] __attribute__((aligned(4)));
     struct walk w = {.fn = (void *)fn, .arg = arg};
-    int r = dump(nl, dump_request(buf, RTM_GETADDR, sizeof(struct ifaddrmsg)), on_address, &w, err);
+    int r = dump(nl, dump_request(buf, RTM_GETADDR, sizeof(struct ifaddrmsg), AF_INET), on_address,
+                 &w, err);
     return r < 0 ? r : w.result;
 }
 
@@ -317,7 +348,7 @@ static int on_route(const struct nlmsghdr *h, void *arg)
 {
     struct walk *w = arg;
     const struct rtmsg *m = mnl_nlmsg_get_payload(h);
-    struct nl_route found = {.prefix_len = m->rtm_dst_len};
+    struct nl_route found = {.prefix_len = m->rtm_dst_len, .protocol = m->rtm_protocol};
     uint32_t table = m->rtm_table;
     const struct nlattr *a;
     mnl_attr_for_each(a, h, sizeof *m)
@@ -352,6 +383,44 @@ int nl_routes(struct nl *nl, nl_route_fn *fn, void *arg, struct gt_err *err)
 {
     char buf[256] __attribute__((aligned(4)));
     struct walk w = {.fn = (void *)fn, .arg = arg};
-    int r = dump(nl, dump_request(buf, RTM_GETROUTE, sizeof(struct rtmsg)), on_route, &w, err);
+    int r =
+        dump(nl, dump_request(buf, RTM_GETROUTE, sizeof(struct rtmsg), AF_INET), on_route, &w, err);
     return r < 0 ? r : w.result;
+}
+
+struct neighbour_walk {
+    struct walk w;
+    uint32_t ifindex;
+    bool fdb;
+};
+
+static int on_neighbour(const struct nlmsghdr *h, void *arg)
+{
+    struct neighbour_walk *w = arg;
+    const struct ndmsg *m = mnl_nlmsg_get_payload(h);
+    struct nl_neighbour found = {.ifindex = (uint32_t)m->ndm_ifindex, .fdb = w->fdb};
+    const struct nlattr *a;
+    if (found.ifindex != w->ifindex || !(m->ndm_state & NUD_PERMANENT) || w->w.result < 0) {
+        return MNL_CB_OK; /* the kernel's own filter came late and is not everywhere */
+    }
+    mnl_attr_for_each(a, h, sizeof *m)
+    {
+        if (mnl_attr_get_type(a) == NDA_DST && mnl_attr_get_payload_len(a) == 4) {
+            found.address = mnl_attr_get_u32(a);
+        } else if (mnl_attr_get_type(a) == NDA_LLADDR && mnl_attr_get_payload_len(a) == 6) {
+            memcpy(found.mac, mnl_attr_get_payload(a), 6);
+        }
+    }
+    return walk_result(&w->w, ((nl_neighbour_fn *)w->w.fn)(w->w.arg, &found));
+}
+
+int nl_neighbours(struct nl *nl, bool fdb, uint32_t ifindex, nl_neighbour_fn *fn, void *arg,
+                  struct gt_err *err)
+{
+    char buf[256] __attribute__((aligned(4)));
+    struct neighbour_walk w = {.w = {.fn = (void *)fn, .arg = arg}, .ifindex = ifindex, .fdb = fdb};
+    int r =
+        dump(nl, dump_request(buf, RTM_GETNEIGH, sizeof(struct ndmsg), fdb ? AF_BRIDGE : AF_INET),
+             on_neighbour, &w, err);
+    return r < 0 ? r : w.w.result;
 }

@@ -64,6 +64,13 @@ struct nl_veth {
 };
 void nl_put_bridge(struct nl_batch *b, const char *name, const uint8_t mac[6]); /* made up */
 void nl_put_veth(struct nl_batch *b, const struct nl_veth *veth); /* this end up, the peer down */
+/* Unicast only: it learns nothing, floods nothing, and sends where nl_put_vxlan_fdb() says. */
+struct nl_vxlan {
+    uint32_t vni, local; /* the address that it sends from */
+    uint16_t port;
+};
+void nl_put_vxlan(struct nl_batch *b, const char *name, const uint8_t mac[6],
+                  const struct nl_vxlan *vxlan, uint32_t mtu); /* up */
 void nl_put_link_set(struct nl_batch *b, uint32_t ifindex, const struct nl_link_set *set);
 /* No IPv6 link-local address: nothing of ours would filter what it makes reachable. */
 void nl_put_link_no_ipv6(struct nl_batch *b, uint32_t ifindex);
@@ -83,18 +90,25 @@ struct nl_route {
     uint32_t source;  /* preferred source; 0: the kernel's choice */
     uint32_t ifindex; /* 0: by the gateway */
     bool append;      /* behind a route to the same destination that is there; else -EEXIST */
+    bool onlink;      /* the gateway is on the link, whatever its addresses say */
+    uint8_t protocol; /* who made it: RTPROT_*; 0: static */
 };
 void nl_put_route(struct nl_batch *b, const struct nl_route *route);
+void nl_put_route_del(struct nl_batch *b, const struct nl_route *route);
 void nl_put_neighbour(struct nl_batch *b, uint32_t ifindex, uint32_t address,
                       const uint8_t mac[6]); /* permanent; replaces */
 /* A bridge's forwarding entry: this address is behind this port. Replaces. */
 void nl_put_bridge_fdb(struct nl_batch *b, uint32_t port_ifindex, const uint8_t mac[6]);
+
+/* A vxlan's: frames to this address go to that host. */
+void nl_put_vxlan_fdb(struct nl_batch *b, uint32_t ifindex, const uint8_t mac[6], uint32_t host);
 
 /* Looking */
 struct nl_link {
     uint32_t ifindex, master, mtu, flags; /* IFF_* */
     uint8_t mac[6];
     char name[16], kind[16]; /* "bridge", "veth"; "" for hardware */
+    struct nl_vxlan vxlan;   /* where it is one */
 };
 typedef int nl_link_fn(void *arg, const struct nl_link *link); /* < 0 ends the walk */
 int nl_links(struct nl *nl, nl_link_fn *fn, void *arg, struct gt_err *err);
@@ -107,6 +121,17 @@ struct nl_address {
 };
 typedef int nl_address_fn(void *arg, const struct nl_address *address);
 int nl_addresses(struct nl *nl, nl_address_fn *fn, void *arg, struct gt_err *err);
+
+/* Neighbours (fdb false) or forwarding entries of one interface, the permanent ones. */
+struct nl_neighbour {
+    uint32_t ifindex, address; /* fdb: the host that frames go to */
+    uint8_t mac[6];
+    bool fdb;
+};
+typedef int nl_neighbour_fn(void *arg, const struct nl_neighbour *neighbour);
+int nl_neighbours(struct nl *nl, bool fdb, uint32_t ifindex, nl_neighbour_fn *fn, void *arg,
+                  struct gt_err *err);
+void nl_put_neighbour_del(struct nl_batch *b, const struct nl_neighbour *neighbour);
 
 /* Main table only. */
 typedef int nl_route_fn(void *arg, const struct nl_route *route);

@@ -3,6 +3,7 @@
 
 #include "lib/base/mem.h"
 
+#include <arpa/inet.h>
 #include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
 #include <linux/if_bridge.h>
@@ -97,6 +98,27 @@ void nl_put_veth(struct nl_batch *b, const struct nl_veth *v)
     end(b, h);
 }
 
+void nl_put_vxlan(struct nl_batch *b, const char *name, const uint8_t mac[6],
+                  const struct nl_vxlan *v, uint32_t mtu)
+{
+    struct nlmsghdr *h = begin(b, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, "make a vxlan interface");
+    struct ifinfomsg *m = put_ifinfo(h, 0);
+    m->ifi_flags = m->ifi_change = IFF_UP;
+    mnl_attr_put_strz(h, IFLA_IFNAME, name);
+    mnl_attr_put(h, IFLA_ADDRESS, 6, mac);
+    mnl_attr_put_u32(h, IFLA_MTU, mtu);
+    struct nlattr *info = mnl_attr_nest_start(h, IFLA_LINKINFO);
+    mnl_attr_put_strz(h, IFLA_INFO_KIND, "vxlan");
+    struct nlattr *data = mnl_attr_nest_start(h, IFLA_INFO_DATA);
+    mnl_attr_put_u32(h, IFLA_VXLAN_ID, v->vni);
+    mnl_attr_put_u32(h, IFLA_VXLAN_LOCAL, v->local);
+    mnl_attr_put_u16(h, IFLA_VXLAN_PORT, htons(v->port));
+    mnl_attr_put_u8(h, IFLA_VXLAN_LEARNING, 0);
+    mnl_attr_nest_end(h, data);
+    mnl_attr_nest_end(h, info);
+    end(b, h);
+}
+
 void nl_put_link_set(struct nl_batch *b, uint32_t ifindex, const struct nl_link_set *set)
 {
     struct nlmsghdr *h = begin(b, RTM_NEWLINK, 0, "change an interface");
@@ -169,18 +191,16 @@ void nl_put_address_del(struct nl_batch *b, uint32_t ifindex, uint32_t address, 
     put_address(b, begin(b, RTM_DELADDR, 0, "remove an address"), ifindex, address, prefix_len);
 }
 
-void nl_put_route(struct nl_batch *b, const struct nl_route *r)
+static void put_route(struct nl_batch *b, struct nlmsghdr *h, const struct nl_route *r)
 {
-    struct nlmsghdr *h =
-        begin(b, RTM_NEWROUTE, (uint16_t)(NLM_F_CREATE | (r->append ? NLM_F_APPEND : NLM_F_EXCL)),
-              "add a route");
     struct rtmsg *m = mnl_nlmsg_put_extra_header(h, sizeof *m);
     m->rtm_family = AF_INET;
     m->rtm_dst_len = (uint8_t)r->prefix_len;
     m->rtm_table = RT_TABLE_MAIN;
-    m->rtm_protocol = RTPROT_STATIC;
+    m->rtm_protocol = r->protocol ? r->protocol : RTPROT_STATIC;
     m->rtm_scope = r->gateway ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
     m->rtm_type = RTN_UNICAST;
+    m->rtm_flags = r->onlink ? RTNH_F_ONLINK : 0;
     if (r->prefix_len) {
         mnl_attr_put_u32(h, RTA_DST, r->destination);
     }
@@ -194,6 +214,17 @@ void nl_put_route(struct nl_batch *b, const struct nl_route *r)
         mnl_attr_put_u32(h, RTA_OIF, r->ifindex);
     }
     end(b, h);
+}
+
+void nl_put_route(struct nl_batch *b, const struct nl_route *r)
+{
+    uint16_t how = NLM_F_CREATE | (r->append ? NLM_F_APPEND : NLM_F_EXCL);
+    put_route(b, begin(b, RTM_NEWROUTE, how, "add a route"), r);
+}
+
+void nl_put_route_del(struct nl_batch *b, const struct nl_route *r)
+{
+    put_route(b, begin(b, RTM_DELROUTE, 0, "remove a route"), r);
 }
 
 void nl_put_neighbour(struct nl_batch *b, uint32_t ifindex, uint32_t address, const uint8_t mac[6])
@@ -219,5 +250,39 @@ void nl_put_bridge_fdb(struct nl_batch *b, uint32_t port_ifindex, const uint8_t 
     m->ndm_state = NUD_NOARP; /* static, yet no address of the bridge itself (that is PERMANENT) */
     m->ndm_flags = NTF_MASTER;
     mnl_attr_put(h, NDA_LLADDR, 6, mac);
+    end(b, h);
+}
+
+static void put_vxlan_fdb(struct nl_batch *b, struct nlmsghdr *h, uint32_t ifindex,
+                          const uint8_t mac[6], uint32_t host)
+{
+    struct ndmsg *m = mnl_nlmsg_put_extra_header(h, sizeof *m);
+    m->ndm_family = AF_BRIDGE;
+    m->ndm_ifindex = (int)ifindex;
+    m->ndm_state = NUD_NOARP | NUD_PERMANENT;
+    m->ndm_flags = NTF_SELF;
+    mnl_attr_put(h, NDA_LLADDR, 6, mac);
+    mnl_attr_put_u32(h, NDA_DST, host);
+    end(b, h);
+}
+
+void nl_put_vxlan_fdb(struct nl_batch *b, uint32_t ifindex, const uint8_t mac[6], uint32_t host)
+{
+    put_vxlan_fdb(
+        b, begin(b, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, "add a vxlan forwarding entry"),
+        ifindex, mac, host);
+}
+
+void nl_put_neighbour_del(struct nl_batch *b, const struct nl_neighbour *n)
+{
+    struct nlmsghdr *h = begin(b, RTM_DELNEIGH, 0, "remove a neighbour");
+    if (n->fdb) {
+        put_vxlan_fdb(b, h, n->ifindex, n->mac, n->address);
+        return;
+    }
+    struct ndmsg *m = mnl_nlmsg_put_extra_header(h, sizeof *m);
+    m->ndm_family = AF_INET;
+    m->ndm_ifindex = (int)n->ifindex;
+    mnl_attr_put_u32(h, NDA_DST, n->address);
     end(b, h);
 }

@@ -50,7 +50,8 @@ static int survey_route(void *arg, const struct nl_route *r)
     if (r->prefix_len == 0 && !s->default_ifindex) {
         s->default_ifindex = r->ifindex;
     }
-    if (r->ifindex != s->ignore_ifindex) {
+    bool to_peer = r->protocol == NET_ROUTE_PROTOCOL && r->source == s->own;
+    if (r->ifindex != s->ignore_ifindex && !to_peer) {
         mark_used(s, r->destination, r->prefix_len);
     }
     if (r->prefix_len == 32 && r->destination == inet_addr(NET_LINK_ADDRESS) && !s->link_route) {
@@ -180,7 +181,10 @@ int net_bridge_set_up(struct net *n, struct gt_err *err)
     n->bridge_ifindex = bridge.ifindex;
     struct nl_link way_out = {.ifindex = s.default_ifindex};
     nl_links(&n->nl, link_mtu, &way_out, NULL);
-    n->mtu = way_out.mtu >= 576 && way_out.mtu <= 9000 ? way_out.mtu : 1500;
+    n->link_mtu = way_out.mtu >= 576 && way_out.mtu <= 9000 ? way_out.mtu : 1500;
+    struct net_place place;
+    n->mtu =
+        n->address && net_place_find(n, &place, NULL) == 0 ? net_task_mtu(n, &place) : n->link_mtu;
     uint32_t gateway = net_subnet_host(&n->subnet, NET_HOST_GATEWAY);
     net_address_text(gateway, n->gateway);
     const struct nl_link_set up = {.up = true};

@@ -5,6 +5,17 @@
 #include <stdio.h>
 #include <string.h>
 
+/* <kind>-<instance>, shortened with a hash when it would pass 15 characters. */
+static void interface_name(const char *kind, const char *instance, uint64_t hash,
+                           char to[static IFNAMSIZ])
+{
+    if (strlen(instance) <= 12) {
+        snprintf(to, IFNAMSIZ, "%s-%s", kind, instance);
+    } else {
+        snprintf(to, IFNAMSIZ, "%s-%.4s-%07x", kind, instance, (unsigned)(hash >> 32 & 0xfffffff));
+    }
+}
+
 int net_names_init(struct net_names *names, const char *instance, struct gt_err *err)
 {
     size_t n = strlen(instance);
@@ -27,12 +38,8 @@ int net_names_init(struct net_names *names, const char *instance, struct gt_err 
     for (char *p = names->table; *p; p++) {
         *p = *p == '-' ? '_' : *p;
     }
-    if (n <= 12) {
-        snprintf(names->bridge, sizeof names->bridge, "gt-%s", instance);
-    } else {
-        snprintf(names->bridge, sizeof names->bridge, "gt-%.4s-%07x", instance,
-                 (unsigned)(hash >> 32 & 0xfffffff));
-    }
+    interface_name("gt", instance, hash, names->bridge);
+    interface_name("gx", instance, hash, names->vxlan);
     return 0;
 }
 

@@ -2,6 +2,7 @@
 #include "lib/base/mem.h"
 #include "node/net/net_priv.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -57,6 +58,9 @@ int net_load_rules(struct net *n, struct gt_err *err)
                                     .n_denied = n->n_denied,
                                     .tasks = tasks,
                                     .n_tasks = count,
+                                    .ways = n->ways,
+                                    .n_ways = n->n_ways,
+                                    .vni = n->vni,
                                     .link_port = link_port};
     gt_auto_buf struct gt_buf text = GT_BUF_INIT(4 * 1024 * 1024);
     net_rules_inet(&rules, &text);
@@ -94,6 +98,7 @@ static int open_steps(struct net *n, struct gt_err *err)
         n->nft_fd = nft_set_open(err);
         r = n->nft_fd < 0 ? n->nft_fd : 0;
     }
+    net_peers_load(n);
     r = r < 0 ? r : net_bridge_set_up(n, err);
     r = r < 0 ? r : net_record_read_all(n, err);
     if (r == 0 && !net_link_ns_is_there(n)) {
@@ -126,6 +131,9 @@ int net_open(const struct net_options *o, struct net **ret, struct gt_err *err)
         n->denied[i].port = o->denied[i].port;
         n->denied[i].address = o->denied[i].address ? gt_strdup(o->denied[i].address) : NULL;
     }
+    n->overlay = o->overlay;
+    n->address = o->address ? inet_addr(o->address) : 0;
+    n->vni = o->vni;
     char subnet[20];
     int r = net_names_init(&n->names, o->name, err);
     if (r == 0 && !o->subnet) {
@@ -160,6 +168,7 @@ void net_release(struct net *n)
         free((char *)(uintptr_t)n->denied[i].address);
     }
     free(n->denied);
+    free(n->ways);
     nl_close(&n->nl);
     gt_closep(&n->nft_fd);
     pthread_mutex_destroy(&n->lock);
@@ -238,6 +247,7 @@ static int destroy(struct net *n, struct gt_err *err)
         r = r < 0 ? r : last;
     }
     result = result < 0 || r == -ENODEV ? result : r;
+    net_peers_remove(n);
     static const char *const folders[] = {"netns", "net"};
     for (size_t i = 0; i < GT_ARRAY_LEN(folders); i++) {
         gt_auto_free char *path = gt_asprintf("%s/%s", n->run_dir, folders[i]);
@@ -354,13 +364,7 @@ int net_repair(struct net *n, struct gt_err *err)
     if (nl_link_get(&n->nl, n->names.bridge, &bridge, NULL) < 0) {
         repairs++;
         r = net_bridge_set_up(n, err);
-        while (r == 0 && !gt_list_empty(&n->pool)) { /* their veths lost their master */
-            struct net_ready *ready = gt_list_entry(n->pool.next, struct net_ready, node);
-            gt_list_remove(&ready->node);
-            n->n_pool--;
-            net_ns_remove(n, ready->ns);
-            net_ready_free(ready);
-        }
+        net_pool_drop(n); /* their veths lost their master */
     }
     if (r == 0 && !net_link_ns_is_there(n)) {
         repairs++;

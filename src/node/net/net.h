@@ -6,6 +6,7 @@
  *   host end of a veth gv<4 hex of the name's hash><8 hex of the namespace's id>
  *   nftables           tables `inet gantry_<name>` and `bridge gantry_<name>`
  *   namespaces         bind mounts <run>/netns/<id>: they outlive the agent
+ *   ways to peers      routes, an interface gx-<name>, and the file <run>/peers: see peers.h
  *   what is attached   files <run>/net/<task id>, written before net_attach() returns
  *
  * Addresses in the node's /24, as in a subnet of AWS: .0 to .3 and .255 are never given to tasks.
@@ -51,6 +52,9 @@ struct net_endpoint {
     uint16_t port;       /* TCP */
 };
 
+/* How tasks reach those of other nodes: peers.h. */
+enum net_overlay { NET_OVERLAY_AUTO, NET_OVERLAY_ROUTES, NET_OVERLAY_VXLAN, NET_OVERLAY_NONE };
+
 struct net_options {
     const char *name;    /* instance: letters, digits, '-' and '_', at most 32 */
     const char *run_dir; /* <run> */
@@ -59,6 +63,9 @@ struct net_options {
     /* What tasks must not reach: the control API of this and of other nodes. */
     const struct net_endpoint *denied;
     size_t n_denied;
+    enum net_overlay overlay;
+    const char *address; /* of this host, for its peers; NULL: they do not reach its tasks */
+    uint32_t vni;        /* the same on all nodes of a cluster: 1 to 0xffffff */
 };
 
 #define NET_SUBNETS 256 /* 10.200.N.0/24: one a node */

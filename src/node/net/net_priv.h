@@ -7,6 +7,7 @@
  * record.c  what is attached, on disk           ports.c   host ports
  * names.c   names and addresses                 foreign.c other firewalls on the host
  * bridge.c  the bridge, the host's addresses    check.c   gantry doctor
+ * peers.c   the other nodes                     ways.c    routes and vxlan to them
  */
 #ifndef GT_NODE_NET_NET_PRIV_H
 #define GT_NODE_NET_NET_PRIV_H
@@ -16,6 +17,7 @@
 #include "lib/netlink/netlink.h"
 #include "lib/netlink/nft_set.h"
 #include "node/net/net.h"
+#include "node/net/peers.h"
 
 #include <net/if.h>
 #include <pthread.h>
@@ -29,6 +31,7 @@ struct net_names {
     char instance[33];
     char table[48];        /* gantry_<instance>, '-' as '_' */
     char bridge[IFNAMSIZ]; /* gt-<instance> */
+    char vxlan[IFNAMSIZ];  /* gx-<instance> */
     char hash[5];          /* 4 hex digits, in the names of veths */
     uint8_t bridge_mac[6];
 };
@@ -74,6 +77,13 @@ struct net_ready {
     uint32_t port_ifindex, eth_ifindex; /* host's end; eth0 inside */
 };
 
+/* The way to one peer. */
+struct net_way {
+    struct net_subnet subnet;
+    uint32_t address;         /* of its host */
+    enum net_overlay overlay; /* NET_OVERLAY_ROUTES or NET_OVERLAY_VXLAN */
+};
+
 struct net {
     pthread_mutex_t lock;
     struct net_names names;
@@ -85,7 +95,14 @@ struct net {
     size_t n_denied;
     bool bridge_filter; /* the kernel has nf_tables for bridges */
 
-    uint32_t bridge_ifindex, mtu;
+    enum net_overlay overlay;
+    uint32_t address, vni; /* 0: no peers */
+    struct net_way *ways;  /* to the peers, in the order of their subnets */
+    size_t n_ways;
+
+    uint32_t bridge_ifindex;
+    uint32_t link_mtu; /* of the interface that leads out */
+    uint32_t mtu;      /* of tasks' interfaces */
     uint32_t link_port_ifindex;
     struct nl nl;
     int nft_fd;
@@ -106,6 +123,9 @@ struct net_rules {
     size_t n_denied;
     const struct net_attached *const *tasks;
     size_t n_tasks;
+    const struct net_way *ways;
+    size_t n_ways;
+    uint32_t vni;
     const char *link_port; /* name of the host's end of link's veth; NULL: not there yet */
 };
 void net_rules_inet(const struct net_rules *r, struct gt_buf *to);
@@ -132,6 +152,7 @@ int net_ready_make(struct net *n, size_t count, bool connected, struct net_ready
                    struct gt_err *err);
 void net_ready_free(struct net_ready *r); /* descriptors and memory; the namespace stays */
 void net_ns_remove(const struct net *n, const char *ns);
+void net_pool_drop(struct net *n); /* what is ready does not fit any more */
 int net_make_link_ns(struct net *n, struct gt_err *err);
 
 /* record.c */
@@ -156,6 +177,24 @@ int net_foreign_advice(const char *bridge, char *to, size_t cap);
 int net_bridge_set_up(struct net *n, struct gt_err *err); /* made, or taken over */
 int net_route_to_link(struct net *n, struct gt_err *err);
 bool net_link_ns_is_there(struct net *n);
+
+/* peers.c */
+void net_peers_load(struct net *n);   /* <run>/peers into n->ways; nothing there is nothing */
+void net_peers_remove(struct net *n); /* interface and file */
+
+/* ways.c */
+#define NET_ROUTE_PROTOCOL 71 /* 'G': of nobody else in iproute2's rt_protos */
+
+/* Where this host stands on its own network. */
+struct net_place {
+    uint32_t ifindex, mtu; /* of the interface that has n->address */
+    unsigned prefix_len;
+};
+uint32_t net_task_mtu(const struct net *n, const struct net_place *place);
+int net_place_find(struct net *n, struct net_place *ret, struct gt_err *err);
+bool net_ways_have_vxlan(const struct net_way *ways, size_t n);
+/* Routes, interface and its entries as n->ways wants them. */
+int net_ways_make(struct net *n, const struct net_place *place, struct gt_err *err);
 
 /* net.c */
 void net_attached_free(struct net_attached *a);

@@ -35,6 +35,17 @@ void net_ns_remove(const struct net *n, const char *ns)
     }
 }
 
+void net_pool_drop(struct net *n)
+{
+    while (!gt_list_empty(&n->pool)) {
+        struct net_ready *ready = gt_list_entry(n->pool.next, struct net_ready, node);
+        gt_list_remove(&ready->node);
+        n->n_pool--;
+        net_ns_remove(n, ready->ns);
+        net_ready_free(ready);
+    }
+}
+
 /* A veth from the bridge to eth0 inside; fills in both interface numbers. */
 static int connect_ns(struct net *n, struct nl *host, const char *veth, struct net_ready *r,
                       struct gt_err *err)

@@ -71,17 +71,61 @@ static void put_nat(const char *bridge, const char *subnet, struct gt_buf *to)
                   subnet, bridge);
 }
 
-static void put_filter(const char *bridge, struct gt_buf *to)
+/* Sets of the peers' subnets, and of the hosts from which vxlan packets come. */
+static void put_peers(const struct net_rules *r, struct gt_buf *to)
 {
+    const char *sep = "\t\telements = { ";
+    gt_buf_puts(to, "\tset peers {\n\t\ttype ipv4_addr\n\t\tflags interval\n");
+    for (size_t i = 0; i < r->n_ways; i++) {
+        gt_buf_printf(to, "%s%s", sep, r->ways[i].subnet.text);
+        sep = ", ";
+    }
+    gt_buf_puts(to, sep[0] == ',' ? " }\n\t}\n" : "\t}\n");
+    sep = "\t\telements = { ";
+    gt_buf_puts(to, "\tset vteps {\n\t\ttype ipv4_addr\n");
+    for (size_t i = 0; i < r->n_ways; i++) {
+        char address[16];
+        if (r->ways[i].overlay == NET_OVERLAY_VXLAN) {
+            net_address_text(r->ways[i].address, address);
+            gt_buf_printf(to, "%s%s", sep, address);
+            sep = ", ";
+        }
+    }
+    gt_buf_puts(to, sep[0] == ',' ? " }\n\t}\n" : "\t}\n");
+}
+
+/* What says that it comes from a task must come from where that task is: from here it comes by the
+ * bridge, from a peer by the way to it. @th,96,24 is the VNI: other people's vxlan is theirs. */
+static void put_spoofed(const struct net_rules *r, struct gt_buf *to)
+{
+    const char *bridge = r->names->bridge, *vxlan = r->names->vxlan;
+    gt_buf_printf(to,
+                  "\t\tiifname { \"%s\", \"lo\" } return\n"
+                  "\t\tip saddr %s drop\n"
+                  "\t\tip saddr @peers fib saddr . iif oif missing drop\n"
+                  "\t\tiifname \"%s\" ip saddr != @peers drop\n",
+                  bridge, r->subnet->text, vxlan);
+    if (r->vni) {
+        gt_buf_printf(to, "\t\tudp dport %d @th,96,24 0x%06" PRIx32 " ip saddr != @vteps drop\n",
+                      NET_VXLAN_PORT, r->vni);
+    }
+}
+
+static void put_filter(const struct net_rules *r, struct gt_buf *to)
+{
+    const char *bridge = r->names->bridge;
+    char link[16];
+    net_address_text(net_subnet_host(r->subnet, NET_HOST_LINK), link);
     /* The bridge has route_localnet, for answers to the host's own 127.0.0.1; what tasks send there
      * is dropped before anything translates it. */
     gt_buf_printf(to,
                   "\tchain raw {\n"
                   "\t\ttype filter hook prerouting priority raw; policy accept;\n"
                   "\t\tiifname \"%s\" meta nfproto ipv6 drop\n"
-                  "\t\tiifname \"%s\" ip daddr 127.0.0.0/8 drop\n"
-                  "\t}\n",
+                  "\t\tiifname \"%s\" ip daddr 127.0.0.0/8 drop\n",
                   bridge, bridge);
+    put_spoofed(r, to);
+    gt_buf_puts(to, "\t}\n");
     gt_buf_printf(to,
                   "\tchain forward {\n"
                   "\t\ttype filter hook forward priority filter; policy accept;\n"
@@ -90,13 +134,15 @@ static void put_filter(const char *bridge, struct gt_buf *to)
                   "\t\tiifname \"%s\" accept\n"
                   "\t\tct state established,related accept\n"
                   "\t\tct status dnat accept\n"
+                  "\t\tip daddr %s drop\n"
+                  "\t\tip saddr @peers accept\n"
                   "\t\tdrop\n"
                   "\t}\n",
-                  bridge, bridge, bridge);
+                  bridge, bridge, bridge, link);
     gt_buf_printf(to,
                   "\tchain input {\n"
                   "\t\ttype filter hook input priority filter; policy accept;\n"
-                  "\t\tiifname != \"%s\" return\n"
+                  "\t\tiifname != \"%s\" ip saddr != @peers return\n"
                   "\t\tct state established,related accept\n"
                   "\t\ttcp dport @denied_local reject with tcp reset\n"
                   "\t\tip daddr . tcp dport @denied reject with tcp reset\n"
@@ -117,7 +163,8 @@ void net_rules_inet(const struct net_rules *r, struct gt_buf *to)
     gt_buf_puts(to, "\t}\n\tset denied_local {\n\t\ttype inet_service\n");
     put_denied(r, /* local= */ true, to);
     gt_buf_puts(to, "\t}\n");
-    put_filter(r->names->bridge, to);
+    put_peers(r, to);
+    put_filter(r, to);
     put_nat(r->names->bridge, r->subnet->text, to);
     gt_buf_puts(to, "}\n");
 }
