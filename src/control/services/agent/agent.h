@@ -76,7 +76,6 @@ struct gt_str agent_position_text(struct tx *tx, const struct agent_position *at
 struct agent_register_node_in;
 int agent_peer_tell(struct tx *tx, const struct agent_register_node_in *in,
                     const struct rec_ecs_node *n, struct gt_err *err);
-void agent_peer_forget(struct tx *tx, struct gt_str node);
 
 /* The node id inside a session token, for liveness; p NULL: none. */
 struct gt_str agent_session_node(struct gt_str token);

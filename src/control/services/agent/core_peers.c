@@ -2,25 +2,13 @@
 #include "control/services/agent/agent.h"
 #include "control/services/ecs/cluster.h"
 #include "control/services/ecs/names.h"
+#include "control/services/ecs/peers.h"
 #include "control/services/gen/agent_handlers.h"
 #include "lib/base/mem.h"
 
 #include <stdio.h>
 
 enum { PEERS_PAGE = 1000 }; /* of some 150 bytes */
-
-static char *key_peers(struct tx *tx)
-{
-    return tx_key(tx, "ecs/peers");
-}
-
-/* One key tells whether any has changed, come or gone: that one is waited for. */
-static void note_change(struct tx *tx)
-{
-    struct rec_ecs_peers *p = tx_get(tx, key_peers(tx), &rec_ecs_peers_desc);
-    struct rec_ecs_peers now = {.changes = p ? p->changes + 1 : 1};
-    tx_put(tx, key_peers(tx), &rec_ecs_peers_desc, &now);
-}
 
 /* Of one host, in the four numbers that everybody writes the same way. */
 static bool is_host_address(struct tx *tx, struct gt_str said)
@@ -41,7 +29,7 @@ int agent_peer_tell(struct tx *tx, const struct agent_register_node_in *in,
                     const struct rec_ecs_node *n, struct gt_err *err)
 {
     if (!in->address.n || gt_str_is(in->overlay, "none")) {
-        agent_peer_forget(tx, n->id);
+        peers_forget(tx, n->id);
         return 0;
     }
     if (!is_host_address(tx, in->address)) {
@@ -52,23 +40,8 @@ int agent_peer_tell(struct tx *tx, const struct agent_register_node_in *in,
                                .address = in->address,
                                .subnet = n->subnet,
                                .overlay = in->overlay.n ? in->overlay : GT_STR_LIT("auto")};
-    char *key = key_peer(tx, n->id);
-    struct rec_ecs_peer *was = tx_get(tx, key, &rec_ecs_peer_desc);
-    if (!was || !gt_str_eq(was->address, now.address) || !gt_str_eq(was->subnet, now.subnet) ||
-        !gt_str_eq(was->overlay, now.overlay)) {
-        tx_put(tx, key, &rec_ecs_peer_desc, &now);
-        note_change(tx);
-    }
+    peers_put(tx, &now);
     return 0;
-}
-
-void agent_peer_forget(struct tx *tx, struct gt_str node)
-{
-    char *key = key_peer(tx, node);
-    if (tx_exists(tx, key)) {
-        tx_delete(tx, key);
-        note_change(tx);
-    }
 }
 
 static void show(struct tx *tx, const struct rec_ecs_peer *p, struct agent_peer *out)

@@ -2,6 +2,7 @@
 #include "control/services/ecs/cluster.h"
 #include "control/services/ecs/instance.h"
 #include "control/services/ecs/names.h"
+#include "control/services/ecs/peers.h"
 #include "control/services/gen/ecs_handlers.h"
 #include "lib/base/mem.h"
 
@@ -71,6 +72,7 @@ static void deregister(struct tx *tx, struct rec_ecs_node *n)
     tx_delete(tx, key_load(tx, n->cluster, n->id));
     tx_delete(tx, key_drain(tx, n->cluster, n->id));
     tx_delete(tx, key_session(tx, n->id));
+    peers_forget(tx, n->id);
     n->status = GT_STR_LIT(NODE_INACTIVE);
     n->lost = true;
     n->version++;

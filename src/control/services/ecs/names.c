@@ -218,6 +218,11 @@ char *key_peer(struct tx *tx, struct gt_str node)
     return tx_key(tx, "ecs/peer/" GT_STR_FMT, GT_STR_ARG(node));
 }
 
+char *key_peers(struct tx *tx)
+{
+    return tx_key(tx, "ecs/peers");
+}
+
 char *key_lost(struct tx *tx, struct gt_str node)
 {
     return tx_key(tx, "ecs/lost/" GT_STR_FMT, GT_STR_ARG(node));

@@ -76,6 +76,7 @@ char *key_load(struct tx *tx, struct gt_str cluster, struct gt_str node);
 char *key_assign(struct tx *tx, struct gt_str node, struct gt_str id);
 char *key_session(struct tx *tx, struct gt_str node);
 char *key_peer(struct tx *tx, struct gt_str node);
+char *key_peers(struct tx *tx);
 char *key_lost(struct tx *tx, struct gt_str node);
 char *key_waiting(struct tx *tx, struct gt_str cluster, struct gt_str service);
 char *key_token(struct tx *tx, const char *op, struct gt_str cluster, struct gt_str token);
