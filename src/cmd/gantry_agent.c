@@ -3,6 +3,7 @@
 #include "lib/base/log.h"
 #include "node/agent/agent.h"
 #include "node/agent/attributes.h"
+#include "node/agent/peers.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +14,8 @@ int main(int argc, char **argv)
     struct agent_options o = {.server = "http://127.0.0.1:4566",
                               .state_dir = "/var/lib/gantry",
                               .run_dir = "/run/gantry",
-                              .name = "gantry"};
+                              .name = "gantry",
+                              .overlay = "auto"};
     struct option_list attributes = {0};
     bool teardown = false;
     const struct option_def defs[] = {
@@ -33,6 +35,10 @@ int main(int argc, char **argv)
         {"zone", "NAME", "availability zone of the node (region and 'a')", &o.zone, NULL},
         {"attribute", "NAME=VALUE", "an attribute for placement constraints; may come again",
          .list = &attributes},
+        {"address", "IP", "this host's, for other nodes (from where it reaches the server)",
+         &o.address, NULL},
+        {"overlay", "HOW", "ways to other nodes' tasks: auto, routes, vxlan, none (auto)",
+         &o.overlay, NULL},
         {"teardown", NULL, "end this instance's tasks, remove what they left, exit", NULL,
          &teardown},
         {0},
@@ -50,7 +56,7 @@ int main(int argc, char **argv)
     struct gt_err err = GT_ERR_INIT;
     o.attributes = attributes.v;
     o.n_attributes = attributes.n;
-    if (attributes_check(&o, &err) < 0) {
+    if (attributes_check(&o, &err) < 0 || peers_check(&o, &err) < 0) {
         fprintf(stderr, "gantry-agent: %s\n", err.msg);
         return 2;
     }

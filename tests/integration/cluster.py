@@ -134,11 +134,11 @@ class Cluster:
         if not os.path.exists(key):
             shutil.copy(os.path.join(self.server.disk, 'gantry', 'root.key'), key)
         self._spawn(host, 'gantry-agent', '--server', f'https://{self.registry}', '--ca', self.authority,
-                    '--key', '/var/lib/root.key', '--name', self._instance(host), '--node', name,
-                    *self.options, *more)
+                    '--key', '/var/lib/root.key', '--name', self.instance(host.name), '--node', name,
+                    '--attribute', f'host={name}',                     *self.options, *more)
 
-    def _instance(self, host):
-        return f'{self.name}-{host.name}'  # cgroups are the only thing that hosts share
+    def instance(self, name):
+        return f'{self.name}-{name}'  # cgroups are the only thing that hosts share
 
     def _spawn(self, host, program, *words):
         with open(os.path.join(self.dir, host.name + '.log'), 'ab') as log:
@@ -182,7 +182,7 @@ class Cluster:
     def _remove_cgroups(self, host):
         """Empty as soon as the host's processes are gone."""
         for hierarchy in (CGROUPS, *(os.path.join(CGROUPS, d) for d in os.listdir(CGROUPS))):
-            top = os.path.join(hierarchy, self._instance(host))
+            top = os.path.join(hierarchy, self.instance(host.name))
             for path, _, _ in os.walk(top, topdown=False):
                 wait_for(lambda: self._rmdir(path), 10)
 

@@ -10,6 +10,7 @@ is a rule of nftables, rate a token bucket, and delay a process that carries the
 """
 import ctypes
 import fcntl
+import itertools
 import os
 import shutil
 import signal
@@ -268,12 +269,17 @@ class Hosts:
     def __init__(self):
         self.id = 'c' + uuid.uuid4().hex[:6]
         self.dir = tempfile.mkdtemp(prefix='gantry-hosts-', dir='/var/tmp')
-        self.hosts, self.switch = {}, Switch()
+        self.hosts, self.switch, self.numbers = {}, Switch(), itertools.count(10)
 
     def add(self, name, segment=0):
-        h = Host(self.switch, self.dir, name, 10 + len(self.hosts), segment)
+        h = Host(self.switch, self.dir, name, next(self.numbers), segment)
         self.hosts[name] = h
         return h
+
+    def remove(self, name):
+        h = self.hosts.pop(name)
+        h.unplug()
+        self.switch.links.remove(h.link)
 
     def end(self):
         for h in self.hosts.values():

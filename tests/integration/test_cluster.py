@@ -23,3 +23,52 @@ def test_images_and_output_of_every_node(cluster, image):
     for t in ended:
         assert t['containers'][0]['exitCode'] == 0, t
         assert wait_for(lambda: output(cluster, t), 20) == ['here']
+
+
+AWSVPC = {'awsvpcConfiguration': {'subnets': ['subnet-1']}}
+
+
+def address_of(cluster, arn):
+    t = wait_status(cluster, arn, 'RUNNING', 60)
+    details = {d['name']: d['value'] for d in t['attachments'][0]['details']}
+    return details['privateIPv4Address'], t
+
+
+def run_on(cluster, definition, node):
+    r = cluster.client('ecs').run_task(
+        taskDefinition=definition, networkConfiguration=AWSVPC, placementConstraints=[
+            {'type': 'memberOf', 'expression': f'attribute:host == {node}'}])
+    assert not r['failures'], r
+    return r['tasks'][0]['taskArn']
+
+
+def web(cluster, image, node):
+    """A definition whose tasks say their node's name to whoever comes to port 80."""
+    return register(cluster, f'web-{node}', container(
+        image, stopTimeout=2, command=[
+            'sh', '-c', f'mkdir /www; echo {node} > /www/index.html; exec httpd -f -h /www']),
+        networkMode='awsvpc')
+
+
+def ask(address):
+    return f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 5 {address} 80 | tail -1"
+
+
+def fetch(cluster, image, node, script):
+    """What a script in an awsvpc task on `node` writes."""
+    make_group(cluster)
+    definition = register(cluster, 'fetch', with_logs(container(
+        image, command=['sh', '-c', script])), networkMode='awsvpc')
+    t = wait_status(cluster, run_on(cluster, definition, node), 'STOPPED', 60)
+    assert t['containers'][0]['exitCode'] == 0, (t, output(cluster, t))
+    return wait_for(lambda: output(cluster, t), 20)
+
+
+def test_tasks_of_different_nodes_reach_each_other(cluster, image):
+    servers = {node: address_of(cluster, run_on(cluster, web(cluster, image, node), node))[0]
+               for node in cluster.nodes}
+    assert len({a.rsplit('.', 1)[0] for a in servers.values()}) == 3
+    for node in cluster.nodes:
+        said = fetch(cluster, image, node, ''.join(
+            ask(a) + '\n' for a in servers.values()))
+        assert said == list(servers), said

@@ -6,6 +6,7 @@
 #include "lib/base/log.h"
 #include "node/agent/control.h"
 #include "node/agent/logs.h"
+#include "node/agent/peers.h"
 #include "node/agent/session.h"
 #include "node/agent/task.h"
 #include "node/runtime/cgroup.h"
@@ -153,9 +154,11 @@ int agent_run(const struct agent_options *options, struct gt_err *err)
     n->refill.data = n;
     uv_timer_start(&n->tick, on_tick, 1000, 1000);
     session_new(n);
+    n->peers = peers_new(n);
     uv_run(&n->loop, UV_RUN_DEFAULT);
 
     /* Tasks stay; only this process goes. */
+    peers_free(gt_steal_ptr(n->peers));
     session_free(gt_steal_ptr(n->session));
     log_shipper_free(gt_steal_ptr(n->logs));
     control_free(gt_steal_ptr(n->control));

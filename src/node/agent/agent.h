@@ -33,6 +33,8 @@ struct agent_options {
     const char *zone;      /* ecs.availability-zone; NULL: the server names one */
     const char *const *attributes; /* "NAME=VALUE" or "NAME", n of them */
     size_t n_attributes;
+    const char *address; /* of this host, for other nodes; NULL: from where it reaches the server */
+    const char *overlay; /* auto, routes, vxlan, none: node/net/peers.h */
 };
 
 /* Runs until SIGTERM or SIGINT, and leaves the tasks running. Returns 0, or fills err when it

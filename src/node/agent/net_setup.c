@@ -1,6 +1,7 @@
 /* The node's network, the pools of ready things, and gantry-link's life. */
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "node/agent/peers.h"
 #include "node/agent/session.h"
 #include "node/agent/task.h"
 
@@ -16,7 +17,9 @@ int node_net_open(struct node *n, struct gt_err *err)
 {
     struct net_options o = {.name = n->o.name,
                             .run_dir = n->o.run_dir,
-                            .subnet = n->id.subnet[0] ? n->id.subnet : NULL};
+                            .subnet = n->id.subnet[0] ? n->id.subnet : NULL,
+                            .overlay = peers_overlay(&n->o),
+                            .vni = peers_vni(n->id.cluster_id)};
     int r = net_open(&o, &n->net, err);
     if (r == 0) {
         r = node_recover(n, err);

@@ -16,6 +16,7 @@
 
 struct session;
 struct log_shipper;
+struct peers;
 struct control;
 
 /* Who the node is to the server; its key is whose it was registered with, then its own. The loop's;
@@ -63,6 +64,7 @@ struct node {
     int64_t link_started_ms;
 
     struct session *session;
+    struct peers *peers;
     struct log_shipper *logs;
     struct control *control;
 };

@@ -5,6 +5,7 @@
 #include "lib/base/log.h"
 #include "lib/wire/json.h"
 #include "node/agent/attributes.h"
+#include "node/agent/peers.h"
 #include "node/agent/polled.h"
 #include "node/agent/task.h"
 
@@ -28,7 +29,7 @@ struct session {
     struct node_identity self; /* the poller's own: the loop's follows it */
     pthread_mutex_t lock;      /* everything below */
     pthread_cond_t changed;
-    char id[256]; /* of the session; "" while there is none */
+    char id[SESSION_ID_MAX]; /* of the session; "" while there is none */
     int64_t heartbeat_ms;
     struct report *pending; /* handed over by the loop, taken by the reporter */
     bool sending;           /* loop only: a report is on its way */
@@ -119,6 +120,7 @@ static void describe_node(struct session *s, struct gt_arena *a, struct agent_re
         describe_subnets(n, a, in);
     }
     attributes_list(&n->o, a, &in->attributes);
+    peers_describe(&n->o, a, in);
 }
 
 static void take_identity(const struct agent_register_node_out *out, struct node_identity *id)
@@ -453,6 +455,14 @@ struct session *session_new(struct node *n)
     GT_ASSERT(pthread_create(&s->poller, NULL, poll_loop, s) == 0);
     GT_ASSERT(pthread_create(&s->reporter, NULL, report_loop, s) == 0);
     return s;
+}
+
+bool session_current(struct session *s, char to[static SESSION_ID_MAX])
+{
+    pthread_mutex_lock(&s->lock);
+    memcpy(to, s->id, sizeof s->id);
+    pthread_mutex_unlock(&s->lock);
+    return to[0] != '\0';
 }
 
 void session_free(struct session *s)

@@ -10,11 +10,17 @@
 
 #include "lib/base/err.h"
 
+#include <stdbool.h>
+
 struct node;
 struct session;
 
+#define SESSION_ID_MAX 256
+
 struct session *session_new(struct node *n);
 void session_free(struct session *s); /* stops the threads; NULL is allowed */
+/* From any thread: the session's token. False: there is none. */
+bool session_current(struct session *s, char to[static SESSION_ID_MAX]);
 /* From the loop: something is dirty. Reports go out at once, one call at a time. NULL is allowed.
  */
 void session_report_soon(struct session *s);

@@ -274,7 +274,9 @@ int net_find(struct net *n, const char *task_id, struct net_attachment *ret, str
     int r = a ? answer(n, a, /* ns_fd= */ -1, ret, NULL) : -ENOENT;
     if (r == 0) {
         *n_ports = a->n_ports;
-        memcpy(ports, a->ports, GT_MIN(cap, a->n_ports) * sizeof a->ports[0]);
+        for (size_t i = 0; i < GT_MIN(cap, a->n_ports); i++) {
+            ports[i] = a->ports[i];
+        }
     }
     pthread_mutex_unlock(&n->lock);
     return r;

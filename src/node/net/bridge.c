@@ -182,9 +182,7 @@ int net_bridge_set_up(struct net *n, struct gt_err *err)
     struct nl_link way_out = {.ifindex = s.default_ifindex};
     nl_links(&n->nl, link_mtu, &way_out, NULL);
     n->link_mtu = way_out.mtu >= 576 && way_out.mtu <= 9000 ? way_out.mtu : 1500;
-    struct net_place place;
-    n->mtu =
-        n->address && net_place_find(n, &place, NULL) == 0 ? net_task_mtu(n, &place) : n->link_mtu;
+    n->mtu = net_task_mtu(n);
     uint32_t gateway = net_subnet_host(&n->subnet, NET_HOST_GATEWAY);
     net_address_text(gateway, n->gateway);
     const struct nl_link_set up = {.up = true};

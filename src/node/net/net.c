@@ -2,7 +2,6 @@
 #include "lib/base/mem.h"
 #include "node/net/net_priv.h"
 
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -132,7 +131,6 @@ int net_open(const struct net_options *o, struct net **ret, struct gt_err *err)
         n->denied[i].address = o->denied[i].address ? gt_strdup(o->denied[i].address) : NULL;
     }
     n->overlay = o->overlay;
-    n->address = o->address ? inet_addr(o->address) : 0;
     n->vni = o->vni;
     char subnet[20];
     int r = net_names_init(&n->names, o->name, err);

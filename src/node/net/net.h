@@ -64,8 +64,7 @@ struct net_options {
     const struct net_endpoint *denied;
     size_t n_denied;
     enum net_overlay overlay;
-    const char *address; /* of this host, for its peers; NULL: they do not reach its tasks */
-    uint32_t vni;        /* the same on all nodes of a cluster: 1 to 0xffffff */
+    uint32_t vni; /* the same on all nodes of a cluster: 1 to 0xffffff; 0: it has no peers */
 };
 
 #define NET_SUBNETS 256 /* 10.200.N.0/24: one a node */

@@ -96,8 +96,9 @@ struct net {
     bool bridge_filter; /* the kernel has nf_tables for bridges */
 
     enum net_overlay overlay;
-    uint32_t address, vni; /* 0: no peers */
-    struct net_way *ways;  /* to the peers, in the order of their subnets */
+    uint32_t vni;
+    uint32_t address;     /* of this host; 0: not known yet */
+    struct net_way *ways; /* to the peers, in the order of their subnets */
     size_t n_ways;
 
     uint32_t bridge_ifindex;
@@ -190,7 +191,7 @@ struct net_place {
     uint32_t ifindex, mtu; /* of the interface that has n->address */
     unsigned prefix_len;
 };
-uint32_t net_task_mtu(const struct net *n, const struct net_place *place);
+uint32_t net_task_mtu(const struct net *n);
 int net_place_find(struct net *n, struct net_place *ret, struct gt_err *err);
 bool net_ways_have_vxlan(const struct net_way *ways, size_t n);
 /* Routes, interface and its entries as n->ways wants them. */

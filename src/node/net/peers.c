@@ -175,32 +175,27 @@ static bool same_ways(const struct net_way *a, size_t n_a, const struct net_way 
     return same;
 }
 
-uint32_t net_task_mtu(const struct net *n, const struct net_place *place)
+uint32_t net_task_mtu(const struct net *n)
 {
     bool vxlan = n->overlay == NET_OVERLAY_VXLAN || net_ways_have_vxlan(n->ways, n->n_ways);
-    return vxlan && place->mtu ? GT_MIN(n->link_mtu, place->mtu - NET_VXLAN_OVERHEAD) : n->link_mtu;
+    return vxlan ? n->link_mtu - NET_VXLAN_OVERHEAD : n->link_mtu;
 }
 
 /* New namespaces get what fits; in older ones TCP learns it from the route (path MTU). */
-static void take_mtu(struct net *n, const struct net_place *place)
+static void take_mtu(struct net *n)
 {
-    uint32_t mtu = net_task_mtu(n, place);
+    uint32_t mtu = net_task_mtu(n);
     if (mtu != n->mtu) {
         n->mtu = mtu;
         net_pool_drop(n);
     }
 }
 
-int net_peers_set(struct net *n, const struct net_peer *peers, size_t count, struct gt_err *err)
+static int set_peers(struct net *n, const struct net_peer *peers, size_t count, struct gt_err *err)
 {
-    if (!n->address || n->overlay == NET_OVERLAY_NONE) {
-        return 0;
-    }
     struct net_place place;
-    pthread_mutex_lock(&n->lock);
     int r = net_place_find(n, &place, err);
     if (r < 0) {
-        pthread_mutex_unlock(&n->lock);
         return r;
     }
     struct choice c = {
@@ -218,7 +213,19 @@ int net_peers_set(struct net *n, const struct net_peer *peers, size_t count, str
         r = r < 0 ? r : net_load_rules(n, err);
     }
     r = r < 0 ? r : net_ways_make(n, &place, err);
-    take_mtu(n, &place);
-    pthread_mutex_unlock(&n->lock);
+    take_mtu(n);
     return r < 0 ? r : c.unreachable;
+}
+
+int net_peers_set(struct net *n, const char *address, const struct net_peer *peers, size_t count,
+                  struct gt_err *err)
+{
+    if (n->overlay == NET_OVERLAY_NONE || !n->vni) {
+        return 0;
+    }
+    pthread_mutex_lock(&n->lock);
+    n->address = inet_addr(address);
+    int r = set_peers(n, peers, count, err);
+    pthread_mutex_unlock(&n->lock);
+    return r;
 }

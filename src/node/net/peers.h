@@ -43,9 +43,11 @@ struct net_peer {
     enum net_overlay overlay;
 };
 
-/* Makes the ways to these peers and to no others. Does nothing to what is right already. Returns
- * how many of them cannot be reached, with err about the first, or < 0 with err. Blocks. */
-int net_peers_set(struct net *n, const struct net_peer *peers, size_t count, struct gt_err *err);
+/* Makes the ways to these peers, from the host's own address, and to no others. Does nothing to
+ * what is right already. Returns how many of them cannot be reached, with err about the first, or <
+ * 0 with err. Blocks. */
+int net_peers_set(struct net *n, const char *address, const struct net_peer *peers, size_t count,
+                  struct gt_err *err);
 
 /* For `gantry doctor`: sends an echo request to the gateway of each peer in <run>/peers, and where
  * none comes back, to its host. As net_check(). Needs root. Blocks for a second at most. */

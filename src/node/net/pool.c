@@ -138,23 +138,42 @@ int net_ready_make(struct net *n, size_t count, bool connected, struct net_ready
     return make_with_names(n, count, names, connected, /* veth= */ NULL, ret, err);
 }
 
-int net_refill(struct net *n, struct gt_err *err)
+/* *again: the MTU has changed while they were made, and they are gone. */
+static int refill(struct net *n, bool *again, struct gt_err *err)
 {
     pthread_mutex_lock(&n->lock);
     unsigned missing = n->pool_want > n->n_pool ? n->pool_want - n->n_pool : 0;
+    uint32_t mtu = n->mtu;
     pthread_mutex_unlock(&n->lock);
+    *again = false;
     if (missing == 0) {
         return 0;
     }
     struct net_ready *made[NET_POOL_MAX];
     int got = net_ready_make(n, missing, /* connected= */ true, made, err);
     pthread_mutex_lock(&n->lock);
+    *again = n->mtu != mtu;
     for (int i = 0; i < got; i++) {
-        gt_list_push_back(&n->pool, &made[i]->node);
-        n->n_pool++;
+        if (*again) {
+            net_ns_remove(n, made[i]->ns);
+            net_ready_free(made[i]);
+        } else {
+            gt_list_push_back(&n->pool, &made[i]->node);
+            n->n_pool++;
+        }
     }
     pthread_mutex_unlock(&n->lock);
     return got;
+}
+
+int net_refill(struct net *n, struct gt_err *err)
+{
+    bool again;
+    int r;
+    do {
+        r = refill(n, &again, err);
+    } while (r >= 0 && again);
+    return r;
 }
 
 /* gantry-link's namespace: its two addresses, and no way out but the bridge. */

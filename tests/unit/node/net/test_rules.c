@@ -63,7 +63,13 @@ GT_TEST(ruleset)
     struct net_attached c = task("00000003", "0.0.0.0", NET_NONE);
     const struct net_attached *tasks[] = {&a, &b, &c};
     const struct net_endpoint denied[] = {{"192.0.2.1", 4566}, {NULL, 4567}};
-    struct net_rules r = {&names, &subnet, denied, 2, tasks, 3, "gvlink"};
+    struct net_rules r = {.names = &names,
+                          .subnet = &subnet,
+                          .denied = denied,
+                          .n_denied = 2,
+                          .tasks = tasks,
+                          .n_tasks = 3,
+                          .link_port = "gvlink"};
     gt_auto_buf struct gt_buf text = GT_BUF_INIT(65536);
     net_rules_inet(&r, &text);
     assert_non_null(strstr(text.p, "table inet gantry_t\ndelete table inet gantry_t\n"));
@@ -87,6 +93,54 @@ GT_TEST(ruleset)
     assert_null(strstr(text.p, "elements"));
 }
 
+GT_TEST(rules_for_peers)
+{
+    struct net_names names;
+    struct net_rules r = {.names = &names, .vni = 0xabc, .n_ways = 2};
+    struct net_subnet subnet;
+    struct net_way ways[] = {
+        {.address = inet_addr("10.0.0.2"), .overlay = NET_OVERLAY_ROUTES},
+        {.address = inet_addr("10.0.1.3"), .overlay = NET_OVERLAY_VXLAN},
+    };
+    assert_int_equal(net_names_init(&names, "t", NULL), 0);
+    assert_int_equal(net_subnet_parse(&subnet, "10.200.1.0/24", NULL), 0);
+    assert_int_equal(net_subnet_parse(&ways[0].subnet, "10.200.2.0/24", NULL), 0);
+    assert_int_equal(net_subnet_parse(&ways[1].subnet, "10.200.3.0/24", NULL), 0);
+    r.subnet = &subnet;
+    r.ways = ways;
+    gt_auto_buf struct gt_buf text = GT_BUF_INIT(65536);
+    net_rules_inet(&r, &text);
+    assert_non_null(strstr(text.p, "elements = { 10.200.2.0/24, 10.200.3.0/24 }"));
+    assert_non_null(strstr(text.p, "elements = { 10.0.1.3 }"));
+    assert_non_null(strstr(text.p, "@th,96,24 0x000abc ip saddr != @vteps drop"));
+    assert_non_null(strstr(text.p, "ip saddr @peers accept"));
+}
+
+GT_TEST(overlays)
+{
+    static const enum net_overlay A = NET_OVERLAY_AUTO, R = NET_OVERLAY_ROUTES,
+                                  V = NET_OVERLAY_VXLAN, NONE = NET_OVERLAY_NONE;
+    const struct {
+        enum net_overlay mine, theirs, near, far;
+    } c[] = {
+        {A, A, R, V},          {A, R, R, NONE},
+        {A, V, V, V},          {A, NONE, NONE, NONE},
+        {R, R, R, NONE},       {R, V, NONE, NONE},
+        {R, NONE, NONE, NONE}, {V, V, V, V},
+        {V, NONE, NONE, NONE}, {NONE, NONE, NONE, NONE},
+    };
+    for (size_t i = 0; i < GT_ARRAY_LEN(c); i++) {
+        assert_int_equal(net_overlay_choose(c[i].mine, c[i].theirs, true), c[i].near);
+        assert_int_equal(net_overlay_choose(c[i].mine, c[i].theirs, false), c[i].far);
+        assert_int_equal(net_overlay_choose(c[i].theirs, c[i].mine, true), c[i].near);
+        assert_int_equal(net_overlay_choose(c[i].theirs, c[i].mine, false), c[i].far);
+    }
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(net_overlay_parse(gt_str(net_overlay_name((enum net_overlay)i))), i);
+    }
+    assert_int_equal(net_overlay_parse(GT_STR_LIT("mesh")), -1);
+}
+
 GT_TEST(elements)
 {
     struct net_names names;
@@ -104,4 +158,5 @@ GT_TEST(elements)
     assert_memory_equal(e[1].value, value, sizeof value);
 }
 
-GT_RUN(GT_CASE(names), GT_CASE(subnets), GT_CASE(ruleset), GT_CASE(elements))
+GT_RUN(GT_CASE(names), GT_CASE(subnets), GT_CASE(ruleset), GT_CASE(rules_for_peers),
+       GT_CASE(overlays), GT_CASE(elements))
