@@ -1,9 +1,13 @@
 /* gantry-server: the control plane. */
 #include "cmd/options.h"
+#include "cmd/server_tools.h"
 #include "control/server/server.h"
 #include "lib/base/descriptors.h"
+#include "lib/base/limits.h"
 #include "lib/base/log.h"
+#include "lib/base/size.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -42,13 +46,67 @@ static bool number_fits(const char *option, const char *text, long min, long max
     return true;
 }
 
+struct history {
+    const char *age, *size, *snapshots;
+};
+
+/* "30m", "12h", "7d" */
+static bool parse_age(const char *text, int64_t *ret)
+{
+    char *unit;
+    errno = 0;
+    long n = strtol(text, &unit, 10);
+    int64_t ms = *unit == 'm' ? 60000 : *unit == 'h' ? 3600000 : *unit == 'd' ? 86400000 : 0;
+    if (errno || unit == text || n < 1 || n > 100000 || !ms || unit[1]) {
+        return false;
+    }
+    *ret = n * ms;
+    return true;
+}
+
+static bool take_history(const struct history *h, struct retention *r)
+{
+    if (h->age && !parse_age(h->age, &r->age_ms)) {
+        fprintf(stderr, "gantry-server: --history-age '%s' is not like 30m, 12h or 7d\n", h->age);
+        return false;
+    }
+    if (h->size && (!gt_size_parse(gt_str(h->size), &r->bytes) || r->bytes < GT_MIB)) {
+        fprintf(stderr, "gantry-server: --history-size '%s' is not like 500m or 2g\n", h->size);
+        return false;
+    }
+    if (h->snapshots) {
+        char *end;
+        long n = strtol(h->snapshots, &end, 10);
+        if (end == h->snapshots || *end || n < 1 || n > 50) {
+            fprintf(stderr, "gantry-server: --history-snapshots '%s' is not from 1 to 50\n",
+                    h->snapshots);
+            return false;
+        }
+        r->snapshots = (unsigned)n;
+    }
+    return true;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} tools[] = {
+    {"replay", server_replay},
+};
+
 int main(int argc, char **argv)
 {
+    for (size_t i = 0; argc > 1 && i < sizeof tools / sizeof tools[0]; i++) {
+        if (strcmp(argv[1], tools[i].name) == 0) {
+            return tools[i].run(argc - 1, argv + 1);
+        }
+    }
     const char *run = NULL, *name = NULL;
     const char *lost_after = NULL, *brake_percent = NULL, *brake_window = NULL;
     struct server_options o = {.listen = "127.0.0.1:4566",
                                .state_dir = "/var/lib/gantry",
                                .nodes = DETECTOR_OPTIONS_DEFAULT};
+    struct history history = {0};
     const struct option_def defs[] = {
         {"listen", "ADDRESS", "where to answer (127.0.0.1:4566)", &o.listen, NULL},
         {"state", "DIR", "state folder (/var/lib/gantry)", &o.state_dir, NULL},
@@ -61,6 +119,10 @@ int main(int argc, char **argv)
         {"brake-percent", "N", "replace nothing when more of the nodes vanish together (50)",
          &brake_percent, NULL},
         {"brake-window", "SECONDS", "together: within this time (600)", &brake_window, NULL},
+        {"history-age", "TIME", "how long the past can be seen: 30m, 12h (7d)", &history.age, NULL},
+        {"history-size", "SIZE", "... and how much room it takes at most (1g)", &history.size,
+         NULL},
+        {"history-snapshots", "N", "older snapshots that stay (4)", &history.snapshots, NULL},
         {"run", "DIR", "shown in process lists, to tell instances apart", &run, NULL},
         {"name", "NAME", "likewise", &name, NULL},
         {0},
@@ -70,7 +132,7 @@ int main(int argc, char **argv)
     if (r != 0) {
         return r < 0 ? 0 : r;
     }
-    if (!names_fit(&o) ||
+    if (!names_fit(&o) || !take_history(&history, &o.history) ||
         !number_fits("lost-after", lost_after, 5, 86400, 1000, &o.nodes.lost_after_ms) ||
         !number_fits("brake-percent", brake_percent, 0, 100, 1, &o.nodes.brake_percent) ||
         !number_fits("brake-window", brake_window, 1, 86400, 1000, &o.nodes.brake_window_ms)) {

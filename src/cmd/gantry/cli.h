@@ -84,7 +84,7 @@ int cmd_stop(int argc, char **argv);
 int cmd_images(int argc, char **argv);
 int cmd_env(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
-int cmd_simulate(int argc, char **argv);
-int cmd_pass(int argc, char **argv); /* server, agent, link: executables of their own */
+int cmd_server_tool(int argc, char **argv); /* replay: done by gantry-server's executable */
+int cmd_pass(int argc, char **argv);        /* server, agent, link: executables of their own */
 
 #endif

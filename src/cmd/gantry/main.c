@@ -21,7 +21,7 @@ static const struct verb {
     {"images", cmd_images, "list the images of this node"},
     {"env", cmd_env, "print what points aws at this Gantry: eval \"$(gantry env)\""},
     {"doctor", cmd_doctor, "check this machine and say what to do"},
-    {"simulate", cmd_simulate, "play a scenario: placement, utilisation, time to recover"},
+    {"replay", cmd_server_tool, "run the journal once more, and compare"},
     {"server", cmd_pass, "the control plane alone"},
     {"agent", cmd_pass, "a node alone"},
     {"link", cmd_pass, "a node's DNS and metadata alone (the agent starts it)"},
@@ -74,7 +74,8 @@ static void help(FILE *to)
                 "`eval \"$(gantry env)\"` first.\n");
 }
 
-int cmd_pass(int argc, char **argv)
+/* Becomes the executable "<self>-<program>". */
+static int become(const char *program, char **argv)
 {
     char self[4096];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
@@ -82,11 +83,23 @@ int cmd_pass(int argc, char **argv)
         return 1;
     }
     self[n] = '\0';
-    gt_auto_free char *path = gt_asprintf("%s-%s", self, argv[0]);
+    gt_auto_free char *path = gt_asprintf("%s-%s", self, program);
     argv[0] = path;
     execv(path, argv);
     fprintf(stderr, "gantry: start '%s': %s\n", path, strerror(errno));
     return 127;
+}
+
+int cmd_pass(int argc, char **argv)
+{
+    return become(argv[0], argv);
+}
+
+int cmd_server_tool(int argc, char **argv)
+{
+    gt_auto_free char **all = gt_new_array(char *, (size_t)argc + 2);
+    memcpy(all + 1, argv, (size_t)argc * sizeof *all);
+    return become("server", all);
 }
 
 static int run_verb(int argc, char **argv)

@@ -333,10 +333,24 @@ static void fill_instance(struct instance *in, const char *run_dir, const char *
     snprintf(in->key_file, sizeof in->key_file, "%s/root.key", in->state);
 }
 
+/* An option that is passed on when it was given. */
+static void pass_on(struct child *c, const char *option, const char *value)
+{
+    size_t n = 0;
+    while (c->argv[n]) {
+        n++;
+    }
+    if (value && n + 2 < GT_ARRAY_LEN(c->argv)) {
+        c->argv[n] = option;
+        c->argv[n + 1] = value;
+    }
+}
+
 int cmd_up(int argc, char **argv)
 {
     const char *state = default_state(), *run_dir = NULL, *name = "gantry", *port = "4566";
     const char *region = "us-east-1", *cluster = "default";
+    const char *age = NULL, *size = NULL, *snapshots = NULL;
     bool background = false, prefer_cached = false;
     const struct option_def defs[] = {
         {"detach", NULL, "return when it is up, and go on in the background", NULL, &background,
@@ -348,6 +362,9 @@ int cmd_up(int argc, char **argv)
          NULL},
         {"region", "NAME", "region (us-east-1)", &region, NULL},
         {"cluster", "NAME", "cluster that this node joins (default)", &cluster, NULL},
+        {"history-age", "TIME", "how long the past can be seen: 30m, 12h (7d)", &age, NULL},
+        {"history-size", "SIZE", "... and how much room it takes at most (1g)", &size, NULL},
+        {"history-snapshots", "N", "older snapshots that stay (4)", &snapshots, NULL},
         {"prefer-cached", NULL, "do not ask the registry for an image that is here", NULL,
          &prefer_cached},
         {0},
@@ -389,6 +406,9 @@ int cmd_up(int argc, char **argv)
                   "--region", region, "--cluster", cluster, "--key", in.key_file, "--blobs", blobs,
                   prefer_cached ? "--prefer-cached" : NULL, NULL}},
     };
+    pass_on(&children[0], "--history-age", age);
+    pass_on(&children[0], "--history-size", size);
+    pass_on(&children[0], "--history-snapshots", snapshots);
     return background ? detach(&in, children, GT_ARRAY_LEN(children))
                       : run(&in, false, 1, children, GT_ARRAY_LEN(children));
 }

@@ -18,6 +18,7 @@ void core_set(struct core *core, struct omap_entry *e)
     core->hash -= old ? entry_hash(old) : 0;
     core->hash += e->deleted ? 0 : entry_hash(e);
     alarm_track(core, key, before, after);
+    epoch_track(core, key, after);
     omap_entry_unref(old);
     if (e->deleted) {
         omap_entry_unref(e);

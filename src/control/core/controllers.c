@@ -91,7 +91,7 @@ void core_queue_all(struct core *core)
 }
 
 /* A watch belongs to the place of the key that it looks at: tx_key() works for it. */
-static void internal_begin(struct tx *tx, struct core *core, const char *key, uint64_t seed)
+void core_internal_begin(struct tx *tx, struct core *core, const char *key, uint64_t seed)
 {
     struct gt_str place = key_place(gt_str(key));
     const char *slash = place.n ? memchr(place.p, '/', place.n) : NULL;
@@ -111,7 +111,7 @@ void core_dispatch_watches(struct core *core, const char *key)
     }
     struct tx tx;
     struct gt_arena_mark mark = gt_arena_mark(&core->arena); /* a commit may have many keys */
-    internal_begin(&tx, core, key, 0);
+    core_internal_begin(&tx, core, key, 0);
     tx.read_only = true;
     for (size_t i = 0; core->services[i]; i++) {
         const struct controller *const *c = core->services[i]->controllers;
@@ -125,13 +125,18 @@ void core_dispatch_watches(struct core *core, const char *key)
     gt_arena_release(&core->arena, mark);
 }
 
+enum step_result core_run_step(struct tx *tx, const struct controller *c, const char *key)
+{
+    tx->principal.name = gt_str(c->name);
+    alarm_consume(tx, c->name, key);
+    return c->step(tx, key);
+}
+
 static void step(struct core *core, const struct dirty *d)
 {
     struct tx tx;
-    internal_begin(&tx, core, d->key, gt_prng_next(&core->seeds));
-    tx.principal.name = gt_str(d->controller->name);
-    alarm_consume(&tx, d->controller->name, d->key);
-    enum step_result r = d->controller->step(&tx, d->key);
+    core_internal_begin(&tx, core, d->key, gt_prng_next(&core->seeds));
+    enum step_result r = core_run_step(&tx, d->controller, d->key);
     bool wrote = tx.staged.count > 0;
     if (tx.broken.kind != GT_ERR_NONE) {
         gt_error("controller \"%s\" at \"%s\": %s", d->controller->name, d->key, tx.broken.msg);

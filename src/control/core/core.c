@@ -1,67 +1,31 @@
 #include "control/core/core_priv.h"
 
 #include "lib/base/limits.h"
+#include "lib/wire/json.h"
+#include "store/record/record.h"
 
-static int recover_start(void *arg, uint64_t revision, int64_t time, struct gt_err *err)
-{
-    struct core *core = arg;
-    core->revision = revision;
-    core->time = time;
-    return 0;
-}
+#include <stdio.h>
 
-static int recover_item(void *arg, const struct journal_item *item, struct gt_err *err)
+static struct core *make(struct journal *journal, const struct service *const *services,
+                         const struct core_options *options)
 {
-    struct core *core = arg;
-    if (item->key.n == 0 || item->key.n > GT_LIMIT_KEY) {
-        return gt_err_set(err, GT_ERR_CORRUPT, "a key of %zu bytes in the snapshot", item->key.n);
-    }
-    struct omap_entry *e = omap_entry_new(item->key, item->value);
-    e->create = item->create;
-    e->modify = item->modify;
-    core_set(core, e);
-    gt_arena_reset(&core->arena);
-    return 0;
-}
-
-static int recover_entry(void *arg, const struct journal_entry *entry, struct gt_err *err)
-{
-    struct core *core = arg;
-    if (entry->revision != core->revision + 1) {
-        return gt_err_set(err, GT_ERR_CORRUPT, "journal entry %llu follows %llu",
-                          (unsigned long long)entry->revision, (unsigned long long)core->revision);
-    }
-    for (size_t i = 0; i < entry->n_writes; i++) {
-        const struct journal_write *w = &entry->writes[i];
-        if (w->key.n == 0 || w->key.n > GT_LIMIT_KEY) {
-            return gt_err_set(err, GT_ERR_CORRUPT, "a key of %zu bytes in entry %llu", w->key.n,
-                              (unsigned long long)entry->revision);
-        }
-        struct omap_entry *old = omap_get(&core->state, w->key);
-        struct omap_entry *e = omap_entry_new(w->key, w->value);
-        e->deleted = w->deleted;
-        e->create = old ? old->create : entry->revision;
-        e->modify = entry->revision;
-        core_set(core, e);
-    }
-    core->revision = entry->revision;
-    core->time = GT_MAX(core->time, entry->time);
-    gt_arena_reset(&core->arena);
-    return 0;
+    static const struct service *const none[] = {NULL};
+    struct core *core = gt_new(struct core);
+    core->journal = journal;
+    core->services = services ? services : none;
+    core->options = options ? *options : (struct core_options){0};
+    core->scratch = GT_BUF_INIT(GT_LIMIT_RECORD);
+    core->input = GT_BUF_INIT(GT_LIMIT_API_BODY);
+    dirty_init(&core->dirty);
+    gt_arena_init(&core->arena, GT_LIMIT_API_ARENA);
+    return core;
 }
 
 int core_new(struct journal *journal, const struct service *const *services,
              const struct core_options *options, struct core **ret, struct gt_err *err)
 {
-    static const struct service *const none[] = {NULL};
-    gt_auto(core) struct core *core = gt_new(struct core);
-    core->journal = journal;
-    core->services = services ? services : none;
-    core->options = options ? *options : (struct core_options){0};
-    core->scratch = GT_BUF_INIT(GT_LIMIT_RECORD);
-    dirty_init(&core->dirty);
-    gt_arena_init(&core->arena, GT_LIMIT_API_ARENA);
-    struct journal_reader reader = {recover_start, recover_item, recover_entry, core};
+    gt_auto(core) struct core *core = make(journal, services, options);
+    struct journal_reader reader = core_reader(core);
     int r = journal_recover(journal, &reader, err);
     if (r < 0) {
         return r;
@@ -71,6 +35,21 @@ int core_new(struct journal *journal, const struct service *const *services,
     uint64_t seed = gt_hash(&core->options.seed, sizeof core->options.seed, 1);
     core->seeds.state = gt_hash(&core->revision, sizeof core->revision, seed);
     core_queue_all(core);
+    *ret = gt_steal_ptr(core);
+    return 0;
+}
+
+int core_open_at(struct journal *journal, const struct service *const *services,
+                 const struct core_options *options, uint64_t revision, struct core **ret,
+                 struct gt_err *err)
+{
+    gt_auto(core) struct core *core = make(journal, services, options);
+    struct journal_reader reader = core_reader(core);
+    int r = journal_state_at(journal, revision, &reader, err);
+    if (r < 0) {
+        return r;
+    }
+    core->read_only = "what was cannot be changed";
     *ret = gt_steal_ptr(core);
     return 0;
 }
@@ -89,6 +68,8 @@ void core_free(struct core *core)
     omap_fini(&core->alarms);
     dirty_fini(&core->dirty);
     gt_buf_fini(&core->scratch);
+    gt_buf_fini(&core->input);
+    free(core->epochs);
     gt_arena_fini(&core->arena);
     free(core->writes);
     free(core);
@@ -103,8 +84,37 @@ static int run(struct core_call *call, struct tx *tx)
             return r;
         }
     }
+    if (call->change) {
+        return call->change->fn(tx, call->in, call->out, &call->err);
+    }
     return call->op ? call->op->core(tx, call->in, call->out, &call->err)
                     : call->fn(tx, call->arg, &call->err);
+}
+
+/* What the journal keeps of a call is enough to run it once more: its name, and its input,
+ * which is made anew from `in` where there is no text of it. */
+static void commit(struct core *core, struct tx *tx, const struct core_call *call)
+{
+    const struct wire_op *op = call->op ? call->op->op : NULL;
+    gt_buf_reset(&core->input);
+    if (call->change) {
+        rec_encode(call->change->in, call->in, &core->input);
+        core_commit(core, tx, gt_str(call->change->label), gt_buf_view(&core->input));
+        return;
+    }
+    if (!op) {
+        core_commit(core, tx, call->label, call->input);
+        return;
+    }
+    char label[128];
+    int n = snprintf(label, sizeof label, "%s.%s", op->service->name, op->name);
+    GT_ASSERT(n > 0 && (size_t)n < sizeof label);
+    struct gt_str input = call->input;
+    if (!input.n) {
+        wire_json_encode(op->in, call->in, &core->input);
+        input = gt_buf_view(&core->input);
+    }
+    core_commit(core, tx, gt_str_n(label, (size_t)n), input);
 }
 
 void core_apply(struct core *core, struct core_call *call, int64_t now)
@@ -127,7 +137,7 @@ void core_apply(struct core *core, struct core_call *call, int64_t now)
     } else if (call->result >= 0 && tx.staged.count && core->read_only) {
         call->result = gt_err_set(&call->err, GT_ERR_UNAVAILABLE, "%s", core->read_only);
     } else if (call->result >= 0) {
-        core_commit(core, &tx, call->label, call->input);
+        commit(core, &tx, call);
     }
     tx_end(&tx);
     gt_arena_reset(&core->arena);

@@ -34,21 +34,22 @@ struct core_options {
     void *on_write_arg;
 };
 
-/* One thing to do: a handler of a service, or (op NULL) any pure function. The caller keeps it, and
- * everything that it points to, until the answer is there. */
+/* One thing to do: a handler of a service, a change, or any pure function that writes nothing. The
+ * caller keeps it, and everything that it points to, until the answer is there. */
 struct core_call {
     const struct service_op *op; /* runs op->core(tx, in, out, err) ... */
     const void *in;
     void *out;
+    const struct service_change *change; /* ... or change->fn(tx, in, out, err) ... */
     int (*fn)(struct tx *tx, void *arg, struct gt_err *err); /* ... or fn(tx, arg, err) */
     void *arg;
 
     struct principal principal;
     struct gt_str region;
     struct gt_arena *arena; /* what the answer is made of lives here */
-    /* What the journal keeps about the call when it writes. */
-    struct gt_str label; /* "ecs.RunTask" */
-    struct gt_str input; /* the request's body; secrets sealed before */
+    /* What the journal keeps about the call when it writes, so that it can be run once more. */
+    struct gt_str label; /* of an fn; that of an operation is "ecs.RunTask" */
+    struct gt_str input; /* JSON of `in`, secrets sealed before; empty: it is made of `in` */
 
     /* The answer */
     int result; /* what the handler returned; < 0: err says why, nothing was written */
@@ -71,6 +72,16 @@ int core_new(struct journal *journal, const struct service *const *services,
 void core_free(struct core *core);
 
 GT_DEFINE_AUTO(core, struct core *, core_free)
+
+/* The state as it was at `revision`, read only: calls that would write are refused. Any thread may
+ * open one, but each is used by one at a time. NOT_FOUND: see journal_state_at(). */
+int core_open_at(struct journal *journal, const struct service *const *services,
+                 const struct core_options *options, uint64_t revision, struct core **ret,
+                 struct gt_err *err);
+
+/* Writes down that a server of this build begins to work: an epoch, with a random name. Before the
+ * first call; without it there is no epoch. */
+void core_begin_epoch(struct core *core, const char *build, int64_t now);
 
 /* Runs one call at clock reading `now` (ms since 1970; the core's time never runs backwards). */
 void core_apply(struct core *core, struct core_call *call, int64_t now);

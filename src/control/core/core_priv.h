@@ -44,6 +44,7 @@ struct core {
     struct dirty_queue dirty;
     struct omap alarms;           /* "<when, 16 hex digits>/<controller>/<key>" */
     struct gt_buf scratch;        /* a record being encoded */
+    struct gt_buf input;          /* of a call that came without its text */
     struct gt_arena arena;        /* of controller steps and watches */
     struct journal_write *writes; /* of the commit under way */
     size_t writes_cap;
@@ -51,6 +52,16 @@ struct core {
     const char *read_only; /* why; NULL: it is not */
     struct open_view views[CORE_MAX_VIEWS];
     size_t n_views;
+
+    /* Of the record "~/epochs"; see epoch.c. */
+    struct core_epoch *epochs;
+    size_t n_epochs;
+    char build[64]; /* the last one's */
+};
+
+struct core_epoch {
+    int64_t id;
+    uint64_t revision; /* its first */
 };
 
 struct tx {
@@ -80,6 +91,17 @@ void core_commit(struct core *core, struct tx *tx, struct gt_str label, struct g
  * Takes over e. Recovery and commit come through here. */
 void core_set(struct core *core, struct omap_entry *e);
 
+/* recover.c */
+struct journal_reader core_reader(struct core *core);
+/* Takes the writes of the next entry; `arg` is the core. */
+int core_take_entry(void *arg, const struct journal_entry *entry, struct gt_err *err);
+
+/* epoch.c */
+#define CORE_EPOCH_LABEL "core.Epoch"
+int core_write_epoch(struct tx *tx, struct gt_str build);
+/* Looks at a key of the state that changes. */
+void epoch_track(struct core *core, struct gt_str key, struct gt_str value);
+
 /* dirty.c */
 void dirty_init(struct dirty_queue *q);
 void dirty_fini(struct dirty_queue *q);
@@ -97,6 +119,10 @@ void alarm_consume(struct tx *tx, const char *controller, const char *key);
 /* controllers.c */
 const struct controller *core_find_controller(const struct core *core, struct gt_str name);
 void core_queue_all(struct core *core);
+/* One step, with what the core gives every step: the alarm that is due is gone. */
+enum step_result core_run_step(struct tx *tx, const struct controller *c, const char *key);
+/* A transaction of the core's own, at the place of the key. */
+void core_internal_begin(struct tx *tx, struct core *core, const char *key, uint64_t seed);
 /* Asks every controller's watch about a key that was written. */
 void core_dispatch_watches(struct core *core, const char *key);
 

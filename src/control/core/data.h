@@ -8,7 +8,7 @@
 #ifndef GT_CONTROL_CORE_DATA_H
 #define GT_CONTROL_CORE_DATA_H
 
-#include "control/core/tx.h"
+#include "control/core/service.h"
 
 struct data_req;
 
@@ -22,10 +22,14 @@ int64_t data_now(const struct data_req *rq); /* wall clock, ms since 1970 */
 /* The object that the server was given for this service at start (its store); see server.h. */
 void *data_store(struct data_req *rq);
 
-/* Runs fn on the core thread in a transaction and waits until what it wrote, and everything that
- * it read, is durable. fn must be pure like any handler. `arg` is shared: fn copies what it wants
- * to keep out of tx's arena into data_arena() (through arg). Returns what fn returned. */
+/* Runs fn, which only reads, on the core thread in a transaction and waits until everything that it
+ * read is durable. fn must be pure like any handler. `arg` is shared: fn copies what it wants to
+ * keep out of tx's arena into data_arena() (through arg). Returns what fn returned. */
 int data_core_call(struct data_req *rq, int (*fn)(struct tx *tx, void *arg, struct gt_err *err),
                    void *arg, struct gt_err *err);
+
+/* Likewise, for what writes: runs one of the service's changes. `in` is a record of change->in. */
+int data_core_change(struct data_req *rq, const struct service_change *change, const void *in,
+                     void *out, struct gt_err *err);
 
 #endif

@@ -17,6 +17,7 @@
 #include "control/core/tx.h"
 
 struct wire_op;
+struct rec_desc;
 
 typedef int core_op_fn(struct tx *tx, const void *in, void *out, struct gt_err *err);
 
@@ -29,11 +30,20 @@ struct service_op {
     data_op_fn *data;
 };
 
+/* A write of the core's state that a data operation makes (data_core_change()). Its input is a
+ * record, so that the journal's entry of it can be run once more; `out` is NULL then. */
+struct service_change {
+    const char *label; /* "ecr.PutRepository": no operation's name */
+    const struct rec_desc *in;
+    int (*fn)(struct tx *tx, const void *in, void *out, struct gt_err *err);
+};
+
 struct service {
     const char *name; /* as in api/<name>.json */
     const struct service_op *ops;
     size_t n_ops;
     const struct controller *const *controllers; /* NULL-terminated; may be NULL */
+    const struct service_change *const *changes; /* likewise */
 };
 
 #endif

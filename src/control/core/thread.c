@@ -12,8 +12,6 @@ enum {
     LIMIT_API = 2048,
     LIMIT_BACKGROUND = 512,
     LIMIT_PARKED = 20000,
-    SNAPSHOT_EVERY = 50000,
-    KEEP_ENTRIES = 200000,
     /* One turn with the role: how much of each class, so that none starves. */
     TURN_AGENT = 64,
     TURN_API = 64,
@@ -22,6 +20,7 @@ enum {
     /* Controllers stop when the journal is so many revisions behind. */
     BACKLOG = 4096,
     LONGEST_SLEEP_MS = 1000,
+    PAST_EVERY_MS = 30000, /* how often it is asked what of the past may go */
 };
 
 static const size_t turn[CORE_CLASSES] = {TURN_AGENT, TURN_API, TURN_BACKGROUND};
@@ -117,13 +116,36 @@ static void look_after_snapshots(struct core_thread *ct)
     if (core_snapshot_reap(ct->core, &err)) {
         if (err.kind != GT_ERR_NONE) {
             gt_warn("snapshot given up: %s", err.msg);
-        } else if (ct->last_snapshot > ct->options.keep_entries) {
-            journal_forget(ct->journal, ct->last_snapshot - ct->options.keep_entries);
         }
+        ct->past_looked_at = 0;
     }
-    uint64_t revision = core_revision(ct->core);
-    if (revision - ct->last_snapshot >= ct->options.snapshot_every && core_snapshot(ct->core)) {
-        ct->last_snapshot = revision;
+    int64_t now = clock_now(ct);
+    bool due = core_revision(ct->core) - ct->last_snapshot >= ct->options.retention.every;
+    if (!due && now - ct->past_looked_at < PAST_EVERY_MS && now >= ct->past_looked_at) {
+        return;
+    }
+    ct->past_looked_at = now;
+    struct journal_mark marks[JOURNAL_SNAPSHOTS_MAX];
+    struct retention_state s = {
+        .snapshots = marks, .revision = core_revision(ct->core), .now = now};
+    uint64_t entries, snapshots;
+    s.n = journal_snapshots(ct->journal, marks, &s.bytes);
+    retention_forget(&ct->options.retention, &s, &entries, &snapshots);
+    if (entries > ct->forgotten) {
+        ct->forgotten = entries;
+        journal_forget(ct->journal, entries, snapshots);
+    }
+    if (retention_snapshot_due(&ct->options.retention, &s) && core_snapshot(ct->core)) {
+        ct->last_snapshot = s.revision;
+    }
+}
+
+/* As soon as something can be written. */
+static void begin_epoch(struct core_thread *ct, bool room)
+{
+    if (ct->options.build && room && !ct->begun) {
+        core_begin_epoch(ct->core, ct->options.build, clock_now(ct));
+        ct->begun = true;
     }
 }
 
@@ -143,6 +165,7 @@ static void look_at_room(struct core_thread *ct, int64_t now)
             gt_error("no room on the disk of the journal: read only until there is");
         } else {
             gt_info("there is room on the journal's disk again");
+            begin_epoch(ct, /* room= */ true);
         }
     }
 }
@@ -231,7 +254,7 @@ static void *thread_main(void *arg)
 static bool has_more(struct core_thread *ct)
 {
     return (core_has_work(ct->core) && !ct->full) || !gt_list_empty(&ct->parking.woken) ||
-           core_revision(ct->core) - ct->last_snapshot >= ct->options.snapshot_every;
+           core_revision(ct->core) - ct->last_snapshot >= ct->options.retention.every;
 }
 
 enum core_submitted core_thread_submit(struct core_thread *ct, struct core_request *rq)
@@ -327,8 +350,7 @@ static void fill_defaults(struct core_thread_options *o)
         o->limit[c] = o->limit[c] ? o->limit[c] : limit[c];
     }
     o->limit_parked = o->limit_parked ? o->limit_parked : LIMIT_PARKED;
-    o->snapshot_every = o->snapshot_every ? o->snapshot_every : SNAPSHOT_EVERY;
-    o->keep_entries = o->keep_entries ? o->keep_entries : KEEP_ENTRIES;
+    retention_fill(&o->retention);
 }
 
 static void thread_free(struct core_thread *ct)
@@ -358,7 +380,10 @@ int core_thread_start(struct journal *journal, const struct service *const *serv
     ct->journal = journal;
     ct->options = options ? *options : (struct core_thread_options){0};
     fill_defaults(&ct->options);
-    ct->last_snapshot = core_revision(ct->core);
+    struct journal_mark marks[JOURNAL_SNAPSHOTS_MAX];
+    uint64_t bytes;
+    size_t n = journal_snapshots(journal, marks, &bytes);
+    ct->last_snapshot = n ? marks[n - 1].revision : 0;
     gate_init(&ct->gate, core_revision(ct->core));
     ct->gate.answered = forget_unanswered;
     ct->gate.arg = ct;
@@ -373,6 +398,7 @@ int core_thread_start(struct journal *journal, const struct service *const *serv
     pthread_cond_init(&ct->wake, &attr);
     pthread_condattr_destroy(&attr);
     journal_listen(journal, &(struct journal_events){on_durable, on_failed, ct});
+    begin_epoch(ct, journal_has_room(journal));
     r = pthread_create(&ct->thread, NULL, thread_main, ct);
     if (r) {
         journal_listen(journal, &(struct journal_events){0});

@@ -15,6 +15,7 @@
 #define GT_CONTROL_CORE_THREAD_H
 
 #include "control/core/core.h"
+#include "control/core/retention.h"
 #include "lib/base/list.h"
 
 enum core_class { CORE_AGENT, CORE_API, CORE_BACKGROUND, CORE_CLASSES };
@@ -43,8 +44,8 @@ struct core_thread;
 struct core_thread_options {
     size_t limit[CORE_CLASSES]; /* requests that may be unanswered, parked ones apart; 0: default */
     size_t limit_parked;        /* 0: default */
-    uint64_t snapshot_every;    /* revisions between snapshots; 0: default */
-    uint64_t keep_entries;      /* revisions that stay readable behind a snapshot; 0: default */
+    struct retention retention; /* what of the past is kept */
+    const char *build;          /* of the epoch that begins; NULL: none begins */
     int64_t (*clock)(void *arg); /* ms since 1970; NULL: the system's */
     void *clock_arg;
     /* Ends the process. NULL: logs and leaves with status CORE_EXIT_JOURNAL. */

@@ -110,8 +110,11 @@ struct core_thread {
     struct core_thread_stats stats;
     int64_t room_looked_at; /* the role's: when the disk was asked */
     bool full;              /* the role's: it had no room */
+    bool begun;             /* the role's: this server's epoch */
     int64_t next_turn;      /* when the thread has something to do at the latest */
-    uint64_t last_snapshot; /* the role's */
+    uint64_t last_snapshot; /* the role's; its revision */
+    uint64_t forgotten;     /* the role's: entries up to here were let go */
+    int64_t past_looked_at; /* the role's */
 };
 
 #endif

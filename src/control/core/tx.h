@@ -54,6 +54,11 @@ struct gt_arena *tx_arena(struct tx *tx); /* lives until the answer is encoded *
 uint64_t
 tx_revision(const struct tx *tx); /* the revision that this transaction's writes will get */
 
+/* The epoch: one life of a server (see core_begin_epoch()). 0: none was begun. */
+int64_t tx_epoch(const struct tx *tx);
+/* Whether that revision of that epoch is part of this history. */
+bool tx_knows(const struct tx *tx, int64_t epoch, uint64_t revision);
+
 /* "<account>/<region>/" + formatted rest, in the arena. */
 char *tx_key(struct tx *tx, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* "arn:aws:<service>:<region>:<account>:" + formatted rest, in the arena. */

@@ -106,9 +106,8 @@ static void submit_core(struct api_req *r, const struct principal *p, struct gt_
                  .principal = *p,
                  .region = region,
                  .arena = &r->arena,
-                 .label = gt_str(
-                     gt_arena_printf(&r->arena, "%s.%s", r->call.service->name, r->call.op->name)),
-                 .input = r->call.input},
+                 /* of other protocols the core makes it */
+                 .input = r->call.protocol == WIRE_JSON ? r->call.input : gt_str(NULL)},
         .class = agent ? CORE_AGENT : CORE_API,
         .done = core_done,
         .owner = r,

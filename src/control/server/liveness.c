@@ -81,7 +81,7 @@ static int call(struct liveness *l, const struct service_op *op, const void *in,
                                                      .name = GT_STR_LIT("liveness")},
                                        .region = gt_str(l->s->region),
                                        .arena = a,
-                                       .label = op ? gt_str(op->op->name) : GT_STR_LIT("liveness")},
+                                       .label = GT_STR_LIT("liveness")},
                               .class = CORE_AGENT};
     if (!core_thread_run(l->s->core, &rq)) {
         return gt_err_set(err, GT_ERR_UNAVAILABLE, "the core does not take calls");

@@ -10,6 +10,7 @@
 #include "control/services/iam/iam.h"
 #include "control/services/logs/logs.h"
 #include "control/services/sts/sts.h"
+#include "lib/base/build.h"
 #include "lib/base/clock.h"
 #include "lib/base/file.h"
 #include "lib/base/log.h"
@@ -76,7 +77,8 @@ static void handle(struct http_req *rq, void *arg)
     }
 }
 
-static int open_core(struct server *s, const char *dir, struct gt_err *err)
+static int open_core(struct server *s, const struct server_options *o, const char *dir,
+                     struct gt_err *err)
 {
     gt_auto_free char *path = gt_asprintf("%s/core.db", dir);
     struct sqlite_journal_options jo = {0};
@@ -87,12 +89,12 @@ static int open_core(struct server *s, const char *dir, struct gt_err *err)
     s->admin.journal = s->journal;
     struct core_options co = {.authorize = server_authorize};
     gt_rand_bytes(&co.seed, sizeof co.seed);
-    struct core_thread_options to = {0};
+    struct core_thread_options to = {.build = gt_build(), .retention = o->history};
     return core_thread_start(s->journal, s->services, &co, &to, &s->core, err);
 }
 
-static int mount_all(struct server *s, const char *dir, const char *listen, bool tls,
-                     struct gt_err *err)
+static int open_stores(struct server *s, const char *dir, const char *listen, bool tls,
+                       struct gt_err *err)
 {
     struct ecr_store_options eo = {
         .dir = dir, .host = listen, .tls = tls, .secret = s->keys.secret};
@@ -105,6 +107,11 @@ static int mount_all(struct server *s, const char *dir, const char *listen, bool
     if (r < 0) {
         return r;
     }
+    return 0;
+}
+
+static void mount_all(struct server *s)
+{
     mount(s, &iam_service_model, iam_control(), NULL, 0, NULL);
     mount(s, &sts_service_model, sts_control(), NULL, 0, NULL);
     mount(s, &ecs_service_model, ecs_control(), NULL, 0, NULL);
@@ -112,7 +119,15 @@ static int mount_all(struct server *s, const char *dir, const char *listen, bool
     mount(s, &logs_service_model, logs_control(), logs_routes, n_logs_routes, s->logs);
     mount(s, &agent_service_model, agent_control(), NULL, 0, NULL);
     mount(s, &admin_service_model, admin_control(), NULL, 0, &s->admin);
-    return 0;
+}
+
+const struct service *const *server_services(void)
+{
+    static struct server all;
+    if (all.n_mounted == 0) {
+        mount_all(&all);
+    }
+    return all.services;
 }
 
 static int read_pem(const char *path, struct gt_buf *to, struct gt_err *err)
@@ -162,10 +177,11 @@ static int start(struct server *s, const struct server_options *o, struct gt_err
         r = keys_load(&s->keys, o->state_dir, o->account ? o->account : "000000000000", err);
     }
     if (r == 0) {
-        r = mount_all(s, dir, o->listen, tls, err);
+        r = open_stores(s, dir, o->listen, tls, err);
     }
     if (r == 0) {
-        r = open_core(s, dir, err);
+        mount_all(s);
+        r = open_core(s, o, dir, err);
     }
     if (r < 0) {
         return r;

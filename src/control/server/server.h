@@ -12,12 +12,14 @@
 #ifndef GT_CONTROL_SERVER_SERVER_H
 #define GT_CONTROL_SERVER_SERVER_H
 
+#include "control/core/retention.h"
 #include "control/services/agent/detector.h"
 #include "lib/base/err.h"
 
 #include <stdint.h>
 
 struct server;
+struct service;
 
 struct server_options {
     const char *listen;            /* "127.0.0.1:4566"; other addresses than loopback want TLS */
@@ -26,6 +28,7 @@ struct server_options {
     const char *region;            /* where the registry and the nodes are; NULL: "us-east-1" */
     struct detector_options nodes; /* when a node counts as lost */
     const char *tls_cert_file, *tls_key_file; /* PEM; NULL: plain HTTP */
+    struct retention history;                 /* how much of the past is kept; 0: defaults */
 };
 
 /* Recovers, and answers from when it returns. */
@@ -33,5 +36,9 @@ int server_start(const struct server_options *o, struct server **ret, struct gt_
 uint16_t server_port(const struct server *s);
 /* Lets what is under way finish (5 s at most), makes everything durable, frees. */
 void server_stop(struct server *s);
+
+/* Every service's operations and controllers, NULL-terminated, for what reads a journal without a
+ * server. */
+const struct service *const *server_services(void);
 
 #endif

@@ -35,16 +35,27 @@ void journal_cancel_snapshot(struct journal *j)
     j->ops->cancel_snapshot(j);
 }
 
-void journal_forget(struct journal *j, uint64_t revision)
+void journal_forget(struct journal *j, uint64_t revision, uint64_t snapshots_below)
 {
-    j->ops->forget(j, revision);
+    j->ops->forget(j, revision, snapshots_below);
 }
 
-int journal_read(struct journal *j, uint64_t after,
-                 int (*fn)(void *arg, const struct journal_entry *entry, struct gt_err *err),
-                 void *arg, struct gt_err *err)
+int journal_read(struct journal *j, uint64_t after, journal_entry_fn *fn, void *arg,
+                 struct gt_err *err)
 {
     return j->ops->read(j, after, fn, arg, err);
+}
+
+int journal_state_at(struct journal *j, uint64_t revision, const struct journal_reader *reader,
+                     struct gt_err *err)
+{
+    return j->ops->state_at(j, revision, reader, err);
+}
+
+size_t journal_snapshots(struct journal *j, struct journal_mark to[static JOURNAL_SNAPSHOTS_MAX],
+                         uint64_t *ret_bytes)
+{
+    return j->ops->snapshots(j, to, ret_bytes);
 }
 
 int journal_span(struct journal *j, struct journal_span *ret, struct gt_err *err)

@@ -70,6 +70,9 @@ struct journal_snapshot {
     void *arg;
 };
 
+/* < 0 ends the walk with it. */
+typedef int journal_entry_fn(void *arg, const struct journal_entry *entry, struct gt_err *err);
+
 struct journal_events {
     void (*on_durable)(void *arg, uint64_t revision);
     void (*on_failed)(void *arg, const struct gt_err *err);
@@ -96,18 +99,25 @@ int journal_flush(struct journal *j, struct gt_err *err);
 bool journal_snapshot(struct journal *j, const struct journal_snapshot *snapshot);
 /* When this returns no snapshot is under way: done() was called. */
 void journal_cancel_snapshot(struct journal *j);
-/* Entries at or below `revision`, but only those that a durable snapshot covers, may be forgotten.
- */
-void journal_forget(struct journal *j, uint64_t revision);
-/* Walks kept entries with revision > after: replay, audit, standby. Only what is durable. */
-int journal_read(struct journal *j, uint64_t after,
-                 int (*fn)(void *arg, const struct journal_entry *entry, struct gt_err *err),
-                 void *arg, struct gt_err *err);
+/* Entries at or below `revision`, but only those that a durable snapshot covers, may be forgotten;
+ * and snapshots older than `snapshots_below`, but never the newest. */
+void journal_forget(struct journal *j, uint64_t revision, uint64_t snapshots_below);
+/* Walks kept entries with revision > after: replay, audit, standby. Only what is durable. Any
+ * thread (sqlite). */
+int journal_read(struct journal *j, uint64_t after, journal_entry_fn *fn, void *arg,
+                 struct gt_err *err);
+/* Calls the reader as recovery does, but for the state at `revision`. Any thread (sqlite).
+ * NOT_FOUND: it is forgotten, or not written yet; the message says what is there. */
+int journal_state_at(struct journal *j, uint64_t revision, const struct journal_reader *reader,
+                     struct gt_err *err);
 /* What of the past can be read: kept entries, and snapshots, which may be older. Any thread. */
 enum { JOURNAL_SNAPSHOTS_MAX = 64 };
 struct journal_mark {
     uint64_t revision; /* 0: none */
     int64_t time;      /* ms since 1970 */
+    /* Of snapshots: */
+    uint64_t bytes; /* of all entries that there ever were up to about then */
+    int64_t chunks;
 };
 struct journal_span {
     struct journal_mark first, last; /* of the entries that are kept and durable */
@@ -115,6 +125,9 @@ struct journal_span {
     size_t n_snapshots;
 };
 int journal_span(struct journal *j, struct journal_span *ret, struct gt_err *err);
+/* The snapshots alone, in rising order, from memory; *ret_bytes: of all entries until now. */
+size_t journal_snapshots(struct journal *j, struct journal_mark to[static JOURNAL_SNAPSHOTS_MAX],
+                         uint64_t *ret_bytes);
 /* Whether the disk has room for a good many more entries. An append without room ends like any
  * commit that does not succeed: who asks in time can refuse to write instead. Costs a system call.
  */

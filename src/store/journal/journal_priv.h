@@ -11,10 +11,12 @@ struct journal_ops {
     int (*flush)(struct journal *j, struct gt_err *err);
     bool (*snapshot)(struct journal *j, const struct journal_snapshot *snapshot);
     void (*cancel_snapshot)(struct journal *j);
-    void (*forget)(struct journal *j, uint64_t revision);
-    int (*read)(struct journal *j, uint64_t after,
-                int (*fn)(void *arg, const struct journal_entry *entry, struct gt_err *err),
-                void *arg, struct gt_err *err);
+    void (*forget)(struct journal *j, uint64_t revision, uint64_t snapshots_below);
+    int (*read)(struct journal *j, uint64_t after, journal_entry_fn *fn, void *arg,
+                struct gt_err *err);
+    int (*state_at)(struct journal *j, uint64_t revision, const struct journal_reader *reader,
+                    struct gt_err *err);
+    size_t (*snapshots)(struct journal *j, struct journal_mark *to, uint64_t *ret_bytes);
     int (*span)(struct journal *j, struct journal_span *ret, struct gt_err *err);
     bool (*has_room)(struct journal *j);
     void (*stats)(struct journal *j, struct journal_stats *ret);

@@ -10,6 +10,7 @@ struct memory_journal {
     struct journal_stats stats;
     uint64_t snapshot_revision; /* 0: none */
     int64_t snapshot_time;
+    uint64_t snapshot_bytes;
     struct gt_buf snapshot;
 };
 
@@ -18,16 +19,14 @@ static struct memory_journal *self(struct journal *j)
     return GT_CONTAINER_OF(j, struct memory_journal, base);
 }
 
-static int memory_read(struct journal *j, uint64_t after,
-                       int (*fn)(void *arg, const struct journal_entry *entry, struct gt_err *err),
-                       void *arg, struct gt_err *err)
+static int read_until(struct memory_journal *m, uint64_t after, uint64_t until,
+                      journal_entry_fn *fn, void *arg, struct gt_err *err)
 {
-    struct memory_journal *m = self(j);
     struct gt_arena arena;
     gt_arena_init(&arena, JOURNAL_ENTRY_MAX);
     int r = 0;
     size_t from = after >= m->first ? (size_t)(after - m->first + 1) : 0;
-    for (size_t i = from; i < m->n && r >= 0; i++) {
+    for (size_t i = from; i < m->n && m->first + i <= until && r >= 0; i++) {
         struct journal_entry e;
         gt_arena_reset(&arena);
         r = journal_decode(gt_buf_view(&m->entries[i]), &arena, &e, err);
@@ -37,19 +36,57 @@ static int memory_read(struct journal *j, uint64_t after,
     return r < 0 ? r : 0;
 }
 
+static int memory_read(struct journal *j, uint64_t after, journal_entry_fn *fn, void *arg,
+                       struct gt_err *err)
+{
+    return read_until(self(j), after, UINT64_MAX, fn, arg, err);
+}
+
+static uint64_t newest(const struct memory_journal *m)
+{
+    return m->n ? m->first + m->n - 1 : m->snapshot_revision;
+}
+
+static int rebuild(struct memory_journal *m, uint64_t until, const struct journal_reader *reader,
+                   struct gt_err *err)
+{
+    bool use = m->snapshot_revision <= until;
+    uint64_t base = use ? m->snapshot_revision : 0;
+    int r = reader->start(reader->arg, base, use ? m->snapshot_time : 0, err);
+    if (r >= 0 && base) {
+        r = journal_chunk_read(gt_buf_view(&m->snapshot), reader, err);
+    }
+    return r < 0 ? r : read_until(m, base, until, reader->entry, reader->arg, err);
+}
+
 static int memory_recover(struct journal *j, const struct journal_reader *reader,
                           struct gt_err *err)
 {
+    j->appended = newest(self(j));
+    return rebuild(self(j), UINT64_MAX, reader, err);
+}
+
+static int memory_state_at(struct journal *j, uint64_t revision,
+                           const struct journal_reader *reader, struct gt_err *err)
+{
     struct memory_journal *m = self(j);
-    int r = reader->start(reader->arg, m->snapshot_revision, m->snapshot_time, err);
-    if (r >= 0 && m->snapshot_revision) {
-        r = journal_chunk_read(gt_buf_view(&m->snapshot), reader, err);
+    if (revision > newest(m) || (revision < m->snapshot_revision && m->first > 1)) {
+        return gt_err_set(err, GT_ERR_NOT_FOUND, "revision %llu is not kept",
+                          (unsigned long long)revision);
     }
-    if (r >= 0) {
-        r = memory_read(j, m->snapshot_revision, reader->entry, reader->arg, err);
+    return rebuild(m, revision, reader, err);
+}
+
+static size_t memory_snapshots(struct journal *j, struct journal_mark *to, uint64_t *ret_bytes)
+{
+    struct memory_journal *m = self(j);
+    *ret_bytes = m->stats.bytes;
+    if (!m->snapshot_revision) {
+        return 0;
     }
-    j->appended = m->n ? m->first + m->n - 1 : m->snapshot_revision;
-    return r < 0 ? r : 0;
+    to[0] = (struct journal_mark){
+        .revision = m->snapshot_revision, .time = m->snapshot_time, .bytes = m->snapshot_bytes};
+    return 1;
 }
 
 static void keep(struct journal *j, uint64_t revision, struct gt_buf *encoded)
@@ -94,6 +131,7 @@ static bool memory_snapshot(struct journal *j, const struct journal_snapshot *sn
     journal_chunk_end(&m->snapshot);
     m->snapshot_revision = snapshot->revision;
     m->snapshot_time = snapshot->time;
+    m->snapshot_bytes = m->stats.bytes;
     snapshot->done(snapshot->arg, NULL);
     return true;
 }
@@ -102,7 +140,7 @@ static void memory_cancel_snapshot(struct journal *j)
 {
 }
 
-static void memory_forget(struct journal *j, uint64_t revision)
+static void memory_forget(struct journal *j, uint64_t revision, uint64_t snapshots_below)
 {
     struct memory_journal *m = self(j);
     size_t drop = 0;
@@ -123,7 +161,7 @@ static int memory_mark(struct memory_journal *m, size_t i, struct journal_mark *
     struct journal_entry e = {0};
     gt_arena_init(&arena, JOURNAL_ENTRY_MAX);
     int r = journal_decode(gt_buf_view(&m->entries[i]), &arena, &e, err);
-    *ret = (struct journal_mark){e.revision, e.time};
+    *ret = (struct journal_mark){.revision = e.revision, .time = e.time};
     gt_arena_fini(&arena);
     return r;
 }
@@ -133,7 +171,7 @@ static int memory_span(struct journal *j, struct journal_span *ret, struct gt_er
     struct memory_journal *m = self(j);
     if (m->snapshot_revision) {
         ret->snapshots[ret->n_snapshots++] =
-            (struct journal_mark){m->snapshot_revision, m->snapshot_time};
+            (struct journal_mark){.revision = m->snapshot_revision, .time = m->snapshot_time};
     }
     int r = m->n ? memory_mark(m, 0, &ret->first, err) : 0;
     return r < 0 || !m->n ? r : memory_mark(m, m->n - 1, &ret->last, err);
@@ -173,6 +211,8 @@ static const struct journal_ops memory_ops = {
     .cancel_snapshot = memory_cancel_snapshot,
     .forget = memory_forget,
     .read = memory_read,
+    .state_at = memory_state_at,
+    .snapshots = memory_snapshots,
     .span = memory_span,
     .has_room = memory_has_room,
     .stats = memory_stats,
@@ -202,6 +242,7 @@ struct journal *memory_journal_copy(struct journal *j, uint64_t revision)
         gt_buf_str(&m->snapshot, gt_buf_view(&from->snapshot));
         m->snapshot_revision = from->snapshot_revision;
         m->snapshot_time = from->snapshot_time;
+        m->snapshot_bytes = from->snapshot_bytes;
     }
     return &m->base;
 }

@@ -24,7 +24,7 @@ struct round {
     uint64_t last;
     bool chunk; /* a piece of the snapshot */
     bool trim;
-    uint64_t forget;
+    uint64_t forget, forget_snapshots;
     bool tail;
 };
 
@@ -52,7 +52,26 @@ static int insert_entries(struct sqlite_journal *s, const struct round *round, s
             return r;
         }
     }
-    return 0;
+    if (!round->n) {
+        return 0;
+    }
+    sqlite3_bind_int64(s->head, 1, (int64_t)round->last);
+    return run(s, s->head, "append to", err);
+}
+
+/* The row of a snapshot whose pieces are all there. */
+static int complete_snapshot(struct sqlite_journal *s, struct gt_err *err)
+{
+    s->mark = (struct journal_mark){.revision = s->snapshot.revision,
+                                    .time = s->snapshot.time,
+                                    .bytes = s->bytes,
+                                    .chunks = s->chunk_seq};
+    sqlite3_bind_int64(s->snapshot_done, 1, (int64_t)s->mark.revision);
+    sqlite3_bind_int64(s->snapshot_done, 2, s->mark.time);
+    sqlite3_bind_int64(s->snapshot_done, 3, s->mark.chunks);
+    sqlite3_bind_int64(s->snapshot_done, 4, (int64_t)s->mark.bytes);
+    sqlite3_bind_int64(s->snapshot_done, 5, sqlite_mark_sum(&s->mark));
+    return run(s, s->snapshot_done, "complete a snapshot in", err);
 }
 
 /* Returns 1 when the snapshot is complete. */
@@ -73,27 +92,23 @@ static int insert_chunk(struct sqlite_journal *s, size_t size, struct gt_err *er
     if (r < 0 || more) {
         return r;
     }
-    sqlite3_bind_int64(s->snapshot_done, 1, rev);
-    sqlite3_bind_int64(s->snapshot_done, 2, s->snapshot.time);
-    sqlite3_bind_int64(s->snapshot_done, 3, s->chunk_seq);
-    r = run(s, s->snapshot_done, "complete a snapshot in", err);
-    sqlite3_bind_int64(s->trim_snapshots, 1, rev);
-    r = r < 0 ? r : run(s, s->trim_snapshots, "complete a snapshot in", err);
+    r = complete_snapshot(s, err);
     return r < 0 ? r : 1;
 }
 
 /* A little of what may go. Returns 1 when there is nothing left of it. */
-static int trim(struct sqlite_journal *s, uint64_t forget, uint64_t writing, struct gt_err *err)
+static int trim(struct sqlite_journal *s, const struct round *round, struct gt_err *err)
 {
-    uint64_t upto = GT_MIN(forget, s->newest_snapshot);
-    sqlite3_bind_int64(s->trim_log, 1, (int64_t)upto);
+    sqlite3_bind_int64(s->trim_log, 1, (int64_t)GT_MIN(round->forget, s->newest_snapshot));
     int r = run(s, s->trim_log, "trim", err);
     int gone = sqlite3_changes(s->db);
+    uint64_t below = GT_MIN(round->forget_snapshots, s->newest_snapshot);
+    sqlite3_bind_int64(s->trim_snapshots, 1, (int64_t)below);
+    r = r < 0 ? r : run(s, s->trim_snapshots, "trim", err);
     if (r < 0) {
         return r;
     }
-    sqlite3_bind_int64(s->trim_chunks, 1, (int64_t)s->newest_snapshot);
-    sqlite3_bind_int64(s->trim_chunks, 2, (int64_t)writing);
+    sqlite3_bind_int64(s->trim_chunks, 1, round->chunk ? (int64_t)s->snapshot.revision : 0);
     r = run(s, s->trim_chunks, "trim", err);
     gone += sqlite3_changes(s->db);
     return r < 0 ? r : gone == 0;
@@ -128,6 +143,7 @@ static void take_round(struct sqlite_journal *s, struct round *round)
     round->chunk = s->has_snapshot && !s->cancel && s->snapshot.revision <= s->durable;
     round->trim = s->trimming;
     round->forget = s->forget;
+    round->forget_snapshots = s->forget_snapshots;
     round->tail = s->tail;
 }
 
@@ -145,7 +161,7 @@ static int commit_round(struct sqlite_journal *s, const struct round *round, str
         out->snapshot_done = r == 1;
     }
     if (r >= 0 && round->trim) {
-        r = trim(s, round->forget, round->chunk ? s->snapshot.revision : 0, err);
+        r = trim(s, round, err);
         out->trimmed = r == 1;
     }
     r = r < 0 ? r : run(s, s->commit, "commit to", err);
@@ -198,6 +214,30 @@ static bool commits(const struct round *round)
     return round->n || round->chunk || round->trim;
 }
 
+/* The lock is held. */
+static void drop_marks(struct sqlite_journal *s, uint64_t below)
+{
+    size_t gone = 0;
+    while (gone + 1 < s->n_marks && s->marks[gone].revision < below) {
+        gone++;
+    }
+    s->n_marks -= gone;
+    memmove(s->marks, s->marks + gone, s->n_marks * sizeof *s->marks);
+}
+
+/* The lock is held. One again at the same revision takes its place. */
+static void add_mark(struct sqlite_journal *s)
+{
+    if (s->n_marks && s->marks[s->n_marks - 1].revision == s->mark.revision) {
+        s->n_marks--;
+    }
+    if (s->n_marks == JOURNAL_SNAPSHOTS_MAX) {
+        s->forget_snapshots = GT_MAX(s->forget_snapshots, s->marks[1].revision);
+        drop_marks(s, s->forget_snapshots);
+    }
+    s->marks[s->n_marks++] = s->mark;
+}
+
 /* After a commit; the lock is held. */
 static void settle(struct sqlite_journal *s, const struct round *round, const struct outcome *out,
                    int64_t ns)
@@ -205,12 +245,18 @@ static void settle(struct sqlite_journal *s, const struct round *round, const st
     s->stats.commits++;
     s->stats.entries += round->n;
     s->stats.bytes += round->bytes;
+    s->bytes += round->bytes;
+    if (round->trim) {
+        drop_marks(s, round->forget_snapshots);
+    }
     s->stats.longest_us = GT_MAX(s->stats.longest_us, (uint64_t)ns / 1000);
     if (out->snapshot_done) {
         s->newest_snapshot = s->snapshot.revision;
+        add_mark(s);
         s->trimming = true;
         end_snapshot(s, NULL);
-    } else if (out->trimmed && s->forget == round->forget) {
+    } else if (out->trimmed && s->forget == round->forget &&
+               s->forget_snapshots == round->forget_snapshots) {
         s->trimming = false;
     }
     if (round->n) {

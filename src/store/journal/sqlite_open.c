@@ -2,8 +2,12 @@
  * The journal in one SQLite file.
  *
  *   log(rev, entry)                 the entries
+ *   head(id, rev)                   the last of them, so that a lost end is noticed
  *   chunk(id, rev, seq, data)       pieces of snapshots
- *   snapshot(rev, time, chunks)     snapshots that are complete
+ *   snapshot(rev, time, chunks, bytes, sum)     snapshots that are complete
+ *
+ * `head`, `bytes` and `sum` came later and leave the format as it is: the release before neither
+ * reads nor writes them. A journal without them gets them when it is opened.
  *
  * WAL with synchronous=FULL: a commit is one append and one fdatasync. A committer thread takes
  * all that was appended since its last commit into the next one, writes a piece of a snapshot along
@@ -15,6 +19,8 @@
  * A second process is kept out by a lock on `<path>.lock`: SQLite alone would let it write.
  */
 #include "store/journal/sqlite_priv.h"
+
+#include "lib/base/table.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +38,14 @@ static const char schema[] =
     "CREATE TABLE chunk(id INTEGER PRIMARY KEY, rev INTEGER NOT NULL, seq INTEGER NOT NULL,"
     " data BLOB NOT NULL);"
     "CREATE TABLE snapshot(rev INTEGER PRIMARY KEY, time INTEGER NOT NULL,"
-    " chunks INTEGER NOT NULL);";
+    " chunks INTEGER NOT NULL, bytes INTEGER NOT NULL DEFAULT 0, sum INTEGER NOT NULL DEFAULT 0);"
+    "CREATE TABLE head(id INTEGER PRIMARY KEY, rev INTEGER NOT NULL);";
+
+static const char additions[] = "BEGIN IMMEDIATE;"
+                                "ALTER TABLE snapshot ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;"
+                                "ALTER TABLE snapshot ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;"
+                                "CREATE TABLE head(id INTEGER PRIMARY KEY, rev INTEGER NOT NULL);"
+                                "COMMIT;";
 
 int sqlite_fail(sqlite3 *db, struct gt_err *err, const char *what, const char *path)
 {
@@ -101,6 +114,11 @@ static int64_t query_number(sqlite3 *db, const char *sql)
     return n;
 }
 
+bool sqlite_is_old(sqlite3 *db)
+{
+    return query_number(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'head'") == 0;
+}
+
 /* A new file gets its tables in one transaction; an old one must be ours. */
 static int check_format(sqlite3 *db, const char *path, bool read_only, struct gt_err *err)
 {
@@ -115,12 +133,29 @@ static int check_format(sqlite3 *db, const char *path, bool read_only, struct gt
     if (id != APPLICATION_ID) {
         return gt_err_set(err, GT_ERR_CORRUPT, "\"%s\" is no journal", path);
     }
+    if (format > FORMAT) {
+        return gt_err_set(err, GT_ERR_UNSUPPORTED,
+                          "journal \"%s\" has format %lld, of a newer release; this one reads %d: "
+                          "start the release that wrote it, or restore a backup from before it",
+                          path, (long long)format, FORMAT);
+    }
     if (format != FORMAT) {
-        return gt_err_set(err, GT_ERR_CORRUPT,
-                          "journal \"%s\" has format %lld, this release reads %d", path,
-                          (long long)format, FORMAT);
+        return gt_err_set(err, GT_ERR_CORRUPT, "journal \"%s\" has format %lld, which never was",
+                          path, (long long)format);
+    }
+    if (sqlite_is_old(db) && !read_only && !exec(db, additions)) {
+        int r = sqlite_fail(db, err, "cannot bring up to date", path);
+        exec(db, "ROLLBACK");
+        return r;
     }
     return 0;
+}
+
+int64_t sqlite_mark_sum(const struct journal_mark *m)
+{
+    const uint64_t all[] = {m->revision, (uint64_t)m->time, (uint64_t)m->chunks, m->bytes};
+    int64_t sum = (int64_t)gt_hash(all, sizeof all, 0x736e6170u);
+    return sum ? sum : 1;
 }
 
 static int lock_out_others(struct sqlite_journal *s, struct gt_err *err)
@@ -146,13 +181,15 @@ static int prepare_all(struct sqlite_journal *s, struct gt_err *err)
         {&s->begin, "BEGIN IMMEDIATE"},
         {&s->commit, "COMMIT"},
         {&s->insert, "INSERT INTO log(rev, entry) VALUES(?1, ?2)"},
+        {&s->head, "INSERT OR REPLACE INTO head(id, rev) VALUES(1, ?1)"},
         {&s->chunk, "INSERT INTO chunk(rev, seq, data) VALUES(?1, ?2, ?3)"},
-        {&s->snapshot_done,
-         "INSERT OR REPLACE INTO snapshot(rev, time, chunks) VALUES(?1, ?2, ?3)"},
+        {&s->snapshot_done, "INSERT OR REPLACE INTO snapshot(rev, time, chunks, bytes, sum) "
+                            "VALUES(?1, ?2, ?3, ?4, ?5)"},
         {&s->trim_log, "DELETE FROM log WHERE rev IN "
                        "(SELECT rev FROM log WHERE rev <= ?1 ORDER BY rev LIMIT 500)"},
         {&s->trim_chunks, "DELETE FROM chunk WHERE id IN "
-                          "(SELECT id FROM chunk WHERE rev <> ?1 AND rev <> ?2 LIMIT 8)"},
+                          "(SELECT id FROM chunk WHERE rev NOT IN (SELECT rev FROM snapshot) "
+                          "AND rev <> ?1 LIMIT 8)"},
         {&s->trim_snapshots, "DELETE FROM snapshot WHERE rev < ?1"},
     };
     for (size_t i = 0; i < GT_ARRAY_LEN(all); i++) {
@@ -250,14 +287,26 @@ static void sqlite_cancel_snapshot(struct journal *j)
     pthread_mutex_unlock(&s->lock);
 }
 
-static void sqlite_forget(struct journal *j, uint64_t revision)
+static void sqlite_forget(struct journal *j, uint64_t revision, uint64_t snapshots_below)
 {
     struct sqlite_journal *s = sqlite_self(j);
     pthread_mutex_lock(&s->lock);
     s->forget = GT_MAX(s->forget, revision);
+    s->forget_snapshots = GT_MAX(s->forget_snapshots, snapshots_below);
     s->trimming = true;
     pthread_cond_signal(&s->work);
     pthread_mutex_unlock(&s->lock);
+}
+
+static size_t sqlite_snapshots(struct journal *j, struct journal_mark *to, uint64_t *ret_bytes)
+{
+    struct sqlite_journal *s = sqlite_self(j);
+    pthread_mutex_lock(&s->lock);
+    size_t n = s->n_marks;
+    memcpy(to, s->marks, n * sizeof *to);
+    *ret_bytes = s->bytes;
+    pthread_mutex_unlock(&s->lock);
+    return n;
 }
 
 static bool sqlite_has_room(struct journal *j)
@@ -281,7 +330,7 @@ static void sqlite_close(struct journal *j)
 {
     struct sqlite_journal *s = sqlite_self(j);
     sqlite_stop(s);
-    sqlite3_stmt *all[] = {s->begin,         s->commit,   s->insert,      s->chunk,
+    sqlite3_stmt *all[] = {s->begin,         s->commit,   s->insert,      s->chunk,         s->head,
                            s->snapshot_done, s->trim_log, s->trim_chunks, s->trim_snapshots};
     for (size_t i = 0; i < GT_ARRAY_LEN(all); i++) {
         sqlite3_finalize(all[i]);
@@ -310,6 +359,8 @@ static const struct journal_ops sqlite_ops = {
     .cancel_snapshot = sqlite_cancel_snapshot,
     .forget = sqlite_forget,
     .read = sqlite_read,
+    .state_at = sqlite_state_at,
+    .snapshots = sqlite_snapshots,
     .span = sqlite_span,
     .has_room = sqlite_has_room,
     .stats = sqlite_stats,

@@ -21,7 +21,7 @@ struct sqlite_journal {
     char *path;
     int lock_fd;
     sqlite3 *db; /* the committer's, once it runs */
-    sqlite3_stmt *begin, *commit, *insert, *chunk, *snapshot_done, *trim_log, *trim_chunks,
+    sqlite3_stmt *begin, *commit, *insert, *head, *chunk, *snapshot_done, *trim_log, *trim_chunks,
         *trim_snapshots;
     pthread_t committer, checkpointer;
     bool started;
@@ -39,6 +39,10 @@ struct sqlite_journal {
     bool has_snapshot, cancel;
     struct journal_snapshot snapshot;
     uint64_t forget; /* entries up to here may go, when a snapshot covers them */
+    uint64_t forget_snapshots;
+    uint64_t bytes;                                   /* of all entries that there ever were */
+    struct journal_mark marks[JOURNAL_SNAPSHOTS_MAX]; /* the snapshots, rising */
+    size_t n_marks;
     bool trimming;
     bool checkpointing, tail; /* tail: the committer should take the rest of the checkpoint */
     struct journal_stats stats;
@@ -50,6 +54,7 @@ struct sqlite_journal {
     struct gt_buf chunk_buf;
     int64_t chunk_seq;
     uint64_t newest_snapshot;
+    struct journal_mark mark; /* of the snapshot that was completed last */
 };
 
 static inline struct sqlite_journal *sqlite_self(struct journal *j)
@@ -65,15 +70,28 @@ int sqlite_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret, const char 
 
 void sqlite_free_pending(struct gt_list *list);
 
+bool sqlite_is_old(sqlite3 *db); /* without `head`, `bytes` and `sum` */
+/* What is written into a snapshot's row to find damage in it; never 0. */
+int64_t sqlite_mark_sum(const struct journal_mark *m);
+
 /* sqlite_commit.c: the threads */
 int sqlite_start(struct sqlite_journal *s, struct gt_err *err);
 void sqlite_stop(struct sqlite_journal *s);
 
 /* sqlite_read.c */
 int sqlite_recover(struct journal *j, const struct journal_reader *reader, struct gt_err *err);
-int sqlite_read(struct journal *j, uint64_t after,
-                int (*fn)(void *arg, const struct journal_entry *entry, struct gt_err *err),
-                void *arg, struct gt_err *err);
+int sqlite_read(struct journal *j, uint64_t after, journal_entry_fn *fn, void *arg,
+                struct gt_err *err);
+int sqlite_state_at(struct journal *j, uint64_t revision, const struct journal_reader *reader,
+                    struct gt_err *err);
+/* The state at `revision`, or at the last one; what it was made from. */
+struct sqlite_rebuilt {
+    struct journal_mark base; /* revision 0: from the entries alone */
+    uint64_t last, bytes;
+};
+int sqlite_rebuild(sqlite3 *db, const char *path, uint64_t revision,
+                   const struct journal_reader *reader, struct sqlite_rebuilt *ret,
+                   struct gt_err *err);
 int sqlite_span(struct journal *j, struct journal_span *ret, struct gt_err *err);
 
 #endif

@@ -1,6 +1,7 @@
 /* The part of ECR that runs on the core thread: pure functions of a transaction. */
 #include "control/services/ecr/repository.h"
 #include "lib/base/limits.h"
+#include "lib/base/mem.h"
 #include "store/record/gen/rec_ecr.h"
 
 #include <errno.h>
@@ -8,12 +9,15 @@
 /* A listing ends here, before a thousand repositories with fifty large tags each fill the arena. */
 #define PAGE_BYTES (8 * GT_MIB)
 
+/* A change that others are always faster than is given up. */
+enum { TRIES = 64 };
+
 struct call {
     struct gt_arena *arena; /* the request's; the core fills it while the worker waits */
     struct ecr_scope scope;
     struct ecr_repo *repo;
-    ecr_repo_change_fn *change;
-    const void *change_arg;
+    int64_t revision; /* of what was read */
+    struct rec_ecr_repository was;
     /* of a listing */
     struct gt_str after;
     struct ecr_repo *v;
@@ -57,11 +61,11 @@ static void fill(const struct call *c, const struct rec_ecr_repository *rec, str
     }
 }
 
-static void unfill(struct tx *tx, const struct ecr_repo *repo, struct rec_ecr_repository *rec)
+static void unfill(struct gt_arena *a, const struct ecr_repo *repo, struct rec_ecr_repository *rec)
 {
     rec->immutable_tags = repo->immutable_tags;
     rec->tags.n = repo->tags.n;
-    rec->tags.v = gt_arena_array(tx_arena(tx), struct rec_kv, repo->tags.n + 1);
+    rec->tags.v = gt_arena_array(a, struct rec_kv, repo->tags.n + 1);
     for (size_t i = 0; i < repo->tags.n; i++) {
         rec->tags.v[i].key = repo->tags.v[i].key;
         rec->tags.v[i].value = repo->tags.v[i].value;
@@ -133,58 +137,74 @@ int ecr_repo_list(struct data_req *rq, struct ecr_scope scope, struct gt_str aft
     return r;
 }
 
-static int create(struct tx *tx, void *arg, struct gt_err *err)
+/* --- changes: the only writes */
+
+static int exists(struct ecr_scope scope, struct gt_str name, struct gt_err *err)
 {
-    struct call *c = arg;
-    char *key = key_of(tx, c->scope, c->repo->name);
-    if (tx_exists(tx, key)) {
-        return gt_err_aws(err, GT_ERR_EXISTS, "RepositoryAlreadyExistsException",
-                          "The repository with name '" GT_STR_FMT
-                          "' already exists in the registry with id '" GT_STR_FMT "'",
-                          GT_STR_ARG(c->repo->name), GT_STR_ARG(c->scope.account));
+    return gt_err_aws(err, GT_ERR_EXISTS, "RepositoryAlreadyExistsException",
+                      "The repository with name '" GT_STR_FMT
+                      "' already exists in the registry with id '" GT_STR_FMT "'",
+                      GT_STR_ARG(name), GT_STR_ARG(scope.account));
+}
+
+/* With a revision: of the repository as it was then, and no other. Without: of a new one. */
+static int put(struct tx *tx, const void *arg, void *out, struct gt_err *err)
+{
+    const struct rec_ecr_change *in = arg;
+    struct ecr_scope scope = {.account = in->account, .region = in->region};
+    struct rec_ecr_repository rec = *in->repository;
+    char *key = key_of(tx, scope, rec.name);
+    uint64_t create, modify = 0;
+    bool there = tx_revisions(tx, key, &create, &modify);
+    if (there && !in->revision) {
+        return exists(scope, rec.name, err);
     }
-    struct rec_ecr_repository rec = {
-        .name = c->repo->name, .id = gt_str(tx_hex_id(tx, 16)), .created_at = tx_now(tx)};
-    unfill(tx, c->repo, &rec);
+    if (modify != (uint64_t)in->revision) {
+        return gt_err_set(err, GT_ERR_CONFLICT, "the repository has changed");
+    }
+    if (!there) {
+        rec.id = gt_str(tx_hex_id(tx, 16));
+        rec.created_at = tx_now(tx);
+    }
     tx_put(tx, key, &rec_ecr_repository_desc, &rec);
-    fill(c, &rec, c->repo);
+    struct call *c = out;
+    if (c) {
+        fill(c, &rec, c->repo);
+    }
     return 0;
 }
+
+static const struct service_change put_repository = {"ecr.PutRepository", &rec_ecr_change_desc,
+                                                     put};
 
 int ecr_repo_create(struct data_req *rq, struct ecr_scope scope, struct ecr_repo *repo,
                     struct gt_err *err)
 {
     struct call c = {.arena = data_arena(rq), .scope = scope, .repo = repo};
-    return data_core_call(rq, create, &c, err);
+    struct rec_ecr_repository rec = {.name = repo->name};
+    struct rec_ecr_change in = {
+        .account = scope.account, .region = scope.region, .repository = &rec};
+    unfill(data_arena(rq), repo, &rec);
+    return data_core_change(rq, &put_repository, &in, &c, err);
 }
 
-/* The record, if it is still that of c->repo. */
-static struct rec_ecr_repository *same(struct tx *tx, const struct call *c, char **ret_key)
-{
-    struct ecr_repo now = {0};
-    *ret_key = key_of(tx, c->scope, c->repo->name);
-    struct rec_ecr_repository *rec = tx_get(tx, *ret_key, &rec_ecr_repository_desc);
-    if (rec) {
-        struct call copy = *c;
-        copy.arena = tx_arena(tx);
-        fill(&copy, rec, &now);
-    }
-    return rec && gt_str_eq(now.store, c->repo->store) ? rec : NULL;
-}
-
-static int update(struct tx *tx, void *arg, struct gt_err *err)
+/* As it is, for a change. */
+static int read_one(struct tx *tx, void *arg, struct gt_err *err)
 {
     struct call *c = arg;
+    uint64_t create, modify = 0;
     int r = find(tx, c, err);
-    r = r < 0 ? r : c->change(c->repo, c->change_arg, c->arena, err);
-    if (r < 0) {
-        return r;
+    if (r == 0) {
+        char *key = key_of(tx, c->scope, c->repo->name);
+        const struct rec_ecr_repository *rec = tx_get(tx, key, &rec_ecr_repository_desc);
+        tx_revisions(tx, key, &create, &modify);
+        c->revision = (int64_t)modify;
+        c->was = *rec;
+        c->was.name = keep(c->arena, rec->name);
+        c->was.id = keep(c->arena, rec->id);
+        c->was.unknown_ = keep(c->arena, rec->unknown_);
     }
-    char *key = key_of(tx, c->scope, c->repo->name);
-    struct rec_ecr_repository *rec = tx_get(tx, key, &rec_ecr_repository_desc);
-    unfill(tx, c->repo, rec);
-    tx_put(tx, key, &rec_ecr_repository_desc, rec);
-    return 0;
+    return r;
 }
 
 int ecr_repo_change(struct data_req *rq, struct ecr_scope scope, struct gt_str registry_id,
@@ -194,31 +214,54 @@ int ecr_repo_change(struct data_req *rq, struct ecr_scope scope, struct gt_str r
     if (registry_id.n && !gt_str_eq(registry_id, scope.account)) {
         return ecr_repo_not_found(registry_id, name, err);
     }
-    *ret = (struct ecr_repo){.name = name};
-    struct call c = {
-        .arena = data_arena(rq), .scope = scope, .repo = ret, .change = fn, .change_arg = arg};
-    return data_core_call(rq, update, &c, err);
+    int r = -EBUSY;
+    for (int i = 0; i < TRIES && r == -EBUSY; i++) {
+        *ret = (struct ecr_repo){.name = name};
+        struct call c = {.arena = data_arena(rq), .scope = scope, .repo = ret};
+        r = data_core_call(rq, read_one, &c, err);
+        r = r < 0 ? r : fn(ret, arg, c.arena, err);
+        if (r < 0) {
+            return r;
+        }
+        struct rec_ecr_change in = {.account = scope.account,
+                                    .region = scope.region,
+                                    .repository = &c.was,
+                                    .revision = c.revision};
+        unfill(c.arena, ret, &c.was);
+        r = data_core_change(rq, &put_repository, &in, NULL, err);
+    }
+    return r;
 }
 
-static int delete (struct tx *tx, void *arg, struct gt_err *err)
+static int drop(struct tx *tx, const void *arg, void *out, struct gt_err *err)
 {
-    struct call *c = arg;
-    char *key;
-    if (!same(tx, c, &key)) {
-        return ecr_repo_not_found(c->scope.account, c->repo->name, err);
+    const struct rec_ecr_change *in = arg;
+    struct ecr_scope scope = {.account = in->account, .region = in->region};
+    char *key = key_of(tx, scope, in->repository->name);
+    const struct rec_ecr_repository *rec = tx_get(tx, key, &rec_ecr_repository_desc);
+    if (!rec || !gt_str_eq(rec->id, in->repository->id)) {
+        return ecr_repo_not_found(scope.account, in->repository->name, err);
     }
     tx_delete(tx, key);
     return 0;
 }
 
+static const struct service_change drop_repository = {"ecr.DropRepository", &rec_ecr_change_desc,
+                                                      drop};
+
 int ecr_repo_delete(struct data_req *rq, const struct ecr_repo *repo, struct gt_err *err)
 {
-    struct ecr_repo copy = *repo;
-    struct call c = {.arena = data_arena(rq),
-                     .scope = {.account = repo->account, .region = repo->region},
-                     .repo = &copy};
-    return data_core_call(rq, delete, &c, err);
+    const char *hash = memrchr(repo->store.p, '#', repo->store.n); /* as fill() made it */
+    GT_ASSERT(hash);
+    size_t at = (size_t)(hash + 1 - repo->store.p);
+    struct rec_ecr_repository rec = {.name = repo->name,
+                                     .id = gt_str_n(hash + 1, repo->store.n - at)};
+    struct rec_ecr_change in = {
+        .account = repo->account, .region = repo->region, .repository = &rec};
+    return data_core_change(rq, &drop_repository, &in, NULL, err);
 }
+
+const struct service_change *const ecr_changes[] = {&put_repository, &drop_repository, NULL};
 
 struct known {
     const struct gt_str *stores;

@@ -35,8 +35,8 @@ int ecr_repo_list(struct data_req *rq, struct ecr_scope scope, struct gt_str aft
  * rest. */
 int ecr_repo_create(struct data_req *rq, struct ecr_scope scope, struct ecr_repo *repo,
                     struct gt_err *err);
-/* Reads, changes and writes immutable_tags and tags in one transaction. `fn` runs on the core
- * thread: it is pure, allocates from `a` and leaves the rest of the repository alone. */
+/* Reads, changes and writes immutable_tags and tags, and begins again when somebody else has
+ * written meanwhile. `fn` allocates from `a` and leaves the rest of the repository alone. */
 typedef int ecr_repo_change_fn(struct ecr_repo *repo, const void *arg, struct gt_arena *a,
                                struct gt_err *err);
 int ecr_repo_change(struct data_req *rq, struct ecr_scope scope, struct gt_str registry_id,
@@ -44,6 +44,8 @@ int ecr_repo_change(struct data_req *rq, struct ecr_scope scope, struct gt_str r
                     struct ecr_repo *ret, struct gt_err *err);
 /* Forgets it if it is still the same repository. */
 int ecr_repo_delete(struct data_req *rq, const struct ecr_repo *repo, struct gt_err *err);
+
+extern const struct service_change *const ecr_changes[]; /* NULL-terminated */
 
 /* Which of these names in store/registry are those of repositories that there are. */
 int ecr_repos_known(struct data_req *rq, const struct gt_str *stores, size_t n, bool *known,

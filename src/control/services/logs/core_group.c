@@ -228,7 +228,7 @@ int logs_list_tags_for_resource(struct tx *tx, const struct logs_list_tags_for_r
 
 const struct service *logs_control(void)
 {
-    static struct service s = {.name = "logs", .ops = logs_ops};
+    static struct service s = {.name = "logs", .ops = logs_ops, .changes = logs_changes};
     s.n_ops = n_logs_ops;
     return &s;
 }

@@ -124,15 +124,18 @@ int logs_describe_log_groups(struct data_req *rq, const struct logs_describe_log
 
 /* -- DeleteLogGroup -- */
 
-static int delete_record(struct tx *tx, void *arg, struct gt_err *err)
+static int drop(struct tx *tx, const void *arg, void *out, struct gt_err *err)
 {
-    const struct gt_str *name = arg;
-    if (!group_get(tx, *name, err)) {
+    const struct rec_logs_group *in = arg;
+    if (!group_get(tx, in->name, err)) {
         return -ENOENT;
     }
-    tx_delete(tx, group_key(tx, *name));
+    tx_delete(tx, group_key(tx, in->name));
     return 0;
 }
+
+static const struct service_change drop_group = {"logs.DropGroup", &rec_logs_group_desc, drop};
+const struct service_change *const logs_changes[] = {&drop_group, NULL};
 
 /* The record first: what a crash leaves in the store belongs to nobody, and logs_tidy finds it. */
 int logs_delete_log_group(struct data_req *rq, const struct logs_delete_log_group_in *in,
@@ -142,7 +145,8 @@ int logs_delete_log_group(struct data_req *rq, const struct logs_delete_log_grou
     struct gt_str name = in->log_group_name;
     int r = group_find(rq, name, &g, err);
     if (r == 0) {
-        r = data_core_call(rq, delete_record, &name, err);
+        struct rec_logs_group which = {.name = name};
+        r = data_core_change(rq, &drop_group, &which, NULL, err);
     }
     return r < 0 ? r : log_group_drop(data_store(rq), g.id, err) < 0 ? store_error(err) : 0;
 }

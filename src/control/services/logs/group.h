@@ -23,6 +23,8 @@ int group_find(struct data_req *rq, struct gt_str name, struct log_group_ref *re
 int group_find_either(struct data_req *rq, struct gt_str name, struct gt_str identifier,
                       struct log_group_ref *ret, struct gt_err *err);
 
+extern const struct service_change *const logs_changes[]; /* NULL-terminated */
+
 /* An error of the store as the API has it: a full disk is ServiceUnavailableException. */
 int store_error(struct gt_err *err);
 

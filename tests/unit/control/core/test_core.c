@@ -309,7 +309,7 @@ GT_TEST(same_inputs_same_state_and_snapshots)
             assert_true(core_snapshot(g.core));
             assert_true(core_snapshot_reap(g.core, &err));
             assert_int_equal(err.kind, GT_ERR_NONE);
-            journal_forget(g.journal, UINT64_MAX);
+            journal_forget(g.journal, UINT64_MAX, UINT64_MAX);
         }
     }
     assert_true(core_hash(f.core) == core_hash(g.core));

@@ -142,7 +142,7 @@ static void on_key(void *arg, uint64_t revision, const char *key)
 
 static void many_workers(struct journal *j)
 {
-    struct core_thread *ct = start(j, &(struct core_thread_options){.snapshot_every = 200});
+    struct core_thread *ct = start(j, &(struct core_thread_options){.retention = {.every = 200}});
     struct watched seen = {0};
     struct core_watch *watch = core_thread_watch(ct, "1/r/n/", on_key, &seen);
     struct worker w[WORKERS];

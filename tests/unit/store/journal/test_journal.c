@@ -217,7 +217,7 @@ GT_TEST(snapshots_and_forgetting)
     flush(j);
     assert_int_equal(count(j, 0), 2100);
     assert_int_equal(count(j, 2050), 50);
-    journal_forget(j, 2090); /* but the snapshot covers only 2000 */
+    journal_forget(j, 2090, 0); /* but the snapshot covers only 2000 */
     for (int i = 0; i < 2000 && count(j, 0) > 100; i++) {
         usleep(1000);
     }
@@ -443,7 +443,7 @@ GT_TEST(memory_does_the_same)
     start_snapshot(j, &s, 100);
     assert_int_equal(s.done, 1);
     append(j, 101);
-    journal_forget(j, 101);
+    journal_forget(j, 101, 0);
     assert_int_equal(count(j, 0), 1);
     struct journal *copy = memory_journal_copy(j, 101);
     struct found f = recover(copy);

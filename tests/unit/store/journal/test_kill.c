@@ -88,7 +88,7 @@ static void child(int fd)
             journal_snapshot(
                 j, &(struct journal_snapshot){
                        .revision = rev, .time = 1, .next = snapshot_next, .done = snapshot_done});
-            journal_forget(j, rev);
+            journal_forget(j, rev, rev);
         }
     }
 }

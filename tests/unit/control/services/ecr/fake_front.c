@@ -113,19 +113,31 @@ void *data_store(struct data_req *rq)
     return rq->front->store;
 }
 
-int data_core_call(struct data_req *rq, int (*fn)(struct tx *tx, void *arg, struct gt_err *err),
-                   void *arg, struct gt_err *err)
+static int apply(struct data_req *rq, struct core_call call, struct gt_err *err)
 {
     struct gt_arena arena; /* the core's own: what is kept must have been copied */
     gt_arena_init(&arena, GT_LIMIT_API_ARENA);
-    struct core_call call = {
-        .fn = fn, .arg = arg, .principal = rq->who, .region = data_region(rq), .arena = &arena};
+    call.principal = rq->who;
+    call.region = data_region(rq);
+    call.arena = &arena;
     core_apply(rq->front->core, &call, gt_clock_real_ms());
     gt_arena_fini(&arena);
     if (call.result < 0 && err) {
         *err = call.err;
     }
     return call.result;
+}
+
+int data_core_call(struct data_req *rq, int (*fn)(struct tx *tx, void *arg, struct gt_err *err),
+                   void *arg, struct gt_err *err)
+{
+    return apply(rq, (struct core_call){.fn = fn, .arg = arg}, err);
+}
+
+int data_core_change(struct data_req *rq, const struct service_change *change, const void *in,
+                     void *out, struct gt_err *err)
+{
+    return apply(rq, (struct core_call){.change = change, .in = in, .out = out}, err);
 }
 
 /* -- lib/http/server.h -- */
