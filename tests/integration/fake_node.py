@@ -27,9 +27,15 @@ class FakeNode:
             key = self.call('RenewNodeKey', {'nodeId': name})
             self.key = key['accessKeyId'], key['secretAccessKey']
             self.session = self.call('RegisterNode', self.register)['session']
-        self.thread = threading.Thread(target=self.work, daemon=True)
+        self.thread = None
         if not silent:  # else it says only what call() is told to
-            self.thread.start()
+            self.run()
+
+    def run(self):
+        """From the start or once more after end(), in the session that it has."""
+        self.stop = False
+        self.thread = threading.Thread(target=self.work, daemon=True)
+        self.thread.start()
 
     def call(self, op, body):
         return self.post('/', json.dumps(body).encode(), {
@@ -83,5 +89,5 @@ class FakeNode:
 
     def end(self):
         self.stop = True
-        if self.thread.is_alive():
+        if self.thread:
             self.thread.join(5)

@@ -71,6 +71,12 @@ int cli_each_task(struct cli *c, struct ecs_list_tasks_in filter,
                   bool (*each)(void *arg, struct ecs_task *t), void *arg, struct gt_err *err);
 bool cli_task_stopped(struct cli *c, const struct ecs_task *t); /* or gone */
 
+/* Prints rows of cells, the first one the heading: columns as wide as their widest cell, nothing is
+ * cut. */
+void cli_columns(const char *const *cells, size_t rows, size_t columns);
+/* "42s", "12m", "30h", "9d". In the arena. */
+char *cli_duration(struct gt_arena *a, int64_t ms);
+
 /* A message to the agent of this node and its answers. */
 int agent_connect(const struct instance *in, struct gt_err *err);
 
@@ -82,6 +88,9 @@ int cmd_logs(int argc, char **argv);
 int cmd_exec(int argc, char **argv);
 int cmd_stop(int argc, char **argv);
 int cmd_images(int argc, char **argv);
+int cmd_nodes(int argc, char **argv);
+int cmd_drain(int argc, char **argv);
+int cmd_fence(int argc, char **argv);
 int cmd_env(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_server_tool(int argc, char **argv); /* replay: done by gantry-server's executable */

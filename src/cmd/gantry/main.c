@@ -19,6 +19,9 @@ static const struct verb {
     {"exec", cmd_exec, "run a command in a running task"},
     {"stop", cmd_stop, "stop tasks"},
     {"images", cmd_images, "list the images of this node"},
+    {"nodes", cmd_nodes, "list nodes"},
+    {"drain", cmd_drain, "empty a node"},
+    {"fence", cmd_fence, "say that a silent node is gone for good"},
     {"env", cmd_env, "print what points aws at this Gantry: eval \"$(gantry env)\""},
     {"doctor", cmd_doctor, "check this machine and say what to do"},
     {"replay", cmd_server_tool, "run the journal once more, and compare"},
@@ -47,6 +50,7 @@ static const struct {
     {" cp ", "gantry exec TASK cat FILE >HERE"},
     {" attach ", "gantry logs -f TASK, gantry exec -it TASK sh"},
     {" info status ", "gantry doctor"},
+    {" node cordon uncordon ", "gantry nodes; gantry drain NODE, gantry drain --undo NODE"},
     {" network volume ", "part of a task definition: networkMode, volumes"},
 };
 

@@ -1,4 +1,4 @@
-#include "cmd/gantry/cli.h"
+#include "cmd/gantry/nodes.h"
 #include "lib/base/file.h"
 #include "node/net/net.h"
 #include "node/runtime/cgroup.h"
@@ -102,6 +102,28 @@ static void on_net(void *arg, enum net_check_level level, const char *what, cons
     bad += level == NET_CHECK_BAD;
 }
 
+static void check_nodes(struct cli *c)
+{
+    struct gt_err err = GT_ERR_INIT;
+    struct nodes all;
+    size_t live = 0;
+    char text[700];
+    if (nodes_list(c, &all, &err) < 0) {
+        check(false, err.msg, NULL);
+        return;
+    }
+    for (size_t i = 0; i < all.n; i++) {
+        live += gt_str_is(all.v[i].state, "LIVE");
+    }
+    snprintf(text, sizeof text, "%zu node(s) registered, %zu of them heard", all.n, live);
+    check(live > 0, text, "Look at the agent's log.");
+    if (all.brake) {
+        snprintf(text, sizeof text, "%lld of %lld nodes fell silent together: nothing is replaced",
+                 (long long)all.brake->silent, (long long)all.brake->of);
+        check(false, text, "Look at them, or: gantry nodes --release");
+    }
+}
+
 static void check_server(const char *state)
 {
     struct instance in;
@@ -126,8 +148,7 @@ static void check_server(const char *state)
     snprintf(text, sizeof text, "server at %s: %s", in.endpoint, r < 0 ? err.msg : "answers");
     check(r == 0, text, "Start it: gantry up");
     if (r == 0) {
-        snprintf(text, sizeof text, "%zu node(s) registered", out.container_instance_arns.n);
-        check(out.container_instance_arns.n > 0, text, "Look at the agent's log.");
+        check_nodes(&c);
     }
     cli_close(&c);
 }

@@ -13,27 +13,12 @@ struct row {
     const char *cell[COLUMNS];
 };
 
-/* Columns as wide as their widest cell; what is printed is never cut. */
 struct table {
     struct cli *c;
     struct row *row;
     size_t n, room;
     bool quiet, stopped; /* stopped ones only; else all others */
 };
-
-static void ago(int64_t ms, char *to, size_t n)
-{
-    int64_t s = (gt_clock_real_ms() - ms) / 1000;
-    if (s < 120) {
-        snprintf(to, n, "%llds", (long long)GT_MAX(s, (int64_t)0));
-    } else if (s < 7200) {
-        snprintf(to, n, "%lldm", (long long)s / 60);
-    } else if (s < 48 * 3600) {
-        snprintf(to, n, "%lldh", (long long)s / 3600);
-    } else {
-        snprintf(to, n, "%lldd", (long long)s / 86400);
-    }
-}
 
 static void ports(const struct ecs_task *t, struct gt_buf *to)
 {
@@ -68,15 +53,13 @@ static bool add(void *arg, struct ecs_task *t)
 {
     struct table *to = arg;
     struct gt_arena *a = &to->c->arena;
-    char since[32] = "-";
     gt_auto_buf struct gt_buf p = GT_BUF_INIT(4096);
     bool stopped = gt_str_is(t->last_status, "STOPPED");
     if (stopped != to->stopped) {
         return true;
     }
-    if (stopped ? t->has_stopped_at : t->has_started_at) {
-        ago(stopped ? t->stopped_at : t->started_at, since, sizeof since);
-    }
+    bool since = stopped ? t->has_stopped_at : t->has_started_at;
+    int64_t at = stopped ? t->stopped_at : t->started_at;
     ports(t, &p);
     if (to->n == to->room) {
         to->room = to->room ? 2 * to->room : 64;
@@ -90,7 +73,7 @@ static bool add(void *arg, struct ecs_task *t)
     r[0] = gt_arena_str(a, gt_str_n(id.p, GT_MIN(id.n, (size_t)12)));
     r[1] = t->containers.n ? gt_arena_str(a, t->containers.v[0].image) : "-";
     r[2] = status(a, t);
-    r[3] = gt_arena_strdup(a, since);
+    r[3] = since ? cli_duration(a, gt_clock_real_ms() - at) : "-";
     r[4] = t->group.n ? gt_arena_str(a, t->group) : "-";
     r[5] = gt_arena_str(a, gt_str_n(p.p ? p.p : "", p.n));
     return to->n < ROWS_MAX;
@@ -109,26 +92,18 @@ static int by_time(const void *a, const void *b)
 static void print(const struct table *t)
 {
     static const char *const head[COLUMNS] = {"TASK", "IMAGE", "STATUS", "SINCE", "GROUP", "PORTS"};
-    size_t width[COLUMNS] = {0};
     for (size_t i = 0; t->quiet && i < t->n; i++) {
         puts(t->row[i].cell[0]);
     }
     if (t->quiet) {
         return;
     }
-    for (size_t k = 0; k < COLUMNS; k++) {
-        width[k] = strlen(head[k]);
-        for (size_t i = 0; i < t->n; i++) {
-            width[k] = GT_MAX(width[k], strlen(t->row[i].cell[k]));
-        }
+    gt_auto_free const char **cells = gt_calloc((t->n + 1) * COLUMNS, sizeof *cells);
+    memcpy(cells, head, sizeof head);
+    for (size_t i = 0; i < t->n; i++) {
+        memcpy(cells + (i + 1) * COLUMNS, t->row[i].cell, sizeof head);
     }
-    for (size_t i = 0; i <= t->n; i++) {
-        const char *const *row = i ? t->row[i - 1].cell : head;
-        for (size_t k = 0; k + 1 < COLUMNS; k++) {
-            printf("%-*s  ", (int)width[k], row[k]);
-        }
-        puts(row[COLUMNS - 1]);
-    }
+    cli_columns(cells, t->n + 1, COLUMNS);
 }
 
 /* A task whose stop was asked is listed as STOPPED by ECS while it still runs. */

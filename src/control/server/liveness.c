@@ -181,6 +181,10 @@ static void recall_nodes(struct liveness *l)
         const struct known *k = &known.v[i];
         detector_known(l->detector, gt_str(k->node), k->state, now - (wall - k->lost_at), now);
     }
+    l->braked = detector_brake(l->detector).on;
+    if (l->braked) {
+        gt_warn("nodes that fell silent together are held, as before this start");
+    }
     gt_arena_fini(&a);
 }
 
