@@ -106,12 +106,10 @@ static int prepare_run(struct tx *tx, const struct ecs_run_task_in *in,
     if (r < 0) {
         return r;
     }
-    struct rec_ecs_expression_list constraints;
-    struct rec_ecs_strategy_list strategies;
-    launch_keep_placement(tx, &in->placement_constraints, &in->placement_strategy, &constraints,
-                          &strategies);
+    launch_keep_placement(tx, &in->placement_constraints, &in->placement_strategy,
+                          &ask->constraints, &ask->strategies);
     l->rq = task_request(tx, ask);
-    return launch_placement(tx, &constraints, &strategies, &l->rq, err);
+    return launch_placement(tx, &ask->constraints, &ask->strategies, &l->rq, err);
 }
 
 static void add_failures(struct tx *tx, const struct fleet *f, const struct launch *l,

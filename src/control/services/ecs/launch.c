@@ -279,6 +279,25 @@ void launch_keep_placement(struct tx *tx, const struct ecs_placement_constraint_
     }
 }
 
+bool launch_again(struct tx *tx, const struct rec_ecs_task *t, struct sched_request *rq)
+{
+    struct task_ask ask = {
+        .def = tx_get(tx, key_taskdef(tx, t->family, t->revision), &rec_ecs_taskdef_desc),
+        .launch_type = t->launch_type,
+        .group = t->group};
+    if (!ask.def) {
+        return false;
+    }
+    *rq = task_request(tx, &ask);
+    rq->cpu = t->reserved_cpu;
+    rq->memory = t->reserved_memory;
+    const struct rec_ecs_service *s =
+        t->service.n ? tx_get(tx, key_service(tx, t->cluster, t->service), &rec_ecs_service_desc)
+                     : NULL;
+    return launch_placement(tx, s ? &s->placement_constraints : &t->placement_constraints,
+                            s ? &s->placement_strategy : &t->placement_strategy, rq, NULL) == 0;
+}
+
 void launch_managed_tags(struct tx *tx, struct gt_str cluster, struct gt_str service,
                          struct rec_kv_list *tags)
 {

@@ -33,6 +33,10 @@ void launch_keep_placement(struct tx *tx, const struct ecs_placement_constraint_
                            struct rec_ecs_expression_list *ret_constraints,
                            struct rec_ecs_strategy_list *ret_strategies);
 
+/* What a task asked of a node when it was placed; by its service's constraints and strategies as
+ * they are now. False: its definition is gone. */
+bool launch_again(struct tx *tx, const struct rec_ecs_task *t, struct sched_request *rq);
+
 /* enableECSManagedTags: aws:ecs:clusterName, and aws:ecs:serviceName when there is one. */
 void launch_managed_tags(struct tx *tx, struct gt_str cluster, struct gt_str service,
                          struct rec_kv_list *tags);

@@ -1,6 +1,7 @@
 #include "control/services/ecs/service.h"
 
 #include "control/services/ecs/cluster.h"
+#include "control/services/ecs/launch.h"
 #include "control/services/ecs/names.h"
 #include "lib/base/mem.h"
 
@@ -173,4 +174,35 @@ void service_event(struct tx *tx, const struct rec_ecs_service *s, const char *f
     e->events.v = v;
     e->events.n = keep + 1;
     tx_put(tx, key, &rec_ecs_events_desc, e);
+}
+
+bool service_ask(struct tx *tx, const struct rec_ecs_service *s, const struct rec_ecs_deployment *d,
+                 struct task_ask *ask, struct sched_request *rq)
+{
+    const struct rec_ecs_taskdef *def =
+        tx_get(tx, key_taskdef(tx, s->family, s->revision), &rec_ecs_taskdef_desc);
+    if (!def) {
+        return false;
+    }
+    *ask = (struct task_ask){.def = def,
+                             .cluster = s->cluster,
+                             .launch_type = s->launch_type,
+                             .group = service_group(tx, s->name),
+                             .started_by = d->id,
+                             .service = s->name,
+                             .deployment = d->id,
+                             .pins = d->pins};
+    if (s->subnets.n) {
+        ask->subnet = s->subnets.v[0];
+    }
+    if (gt_str_is(s->propagate_tags, "TASK_DEFINITION")) {
+        ask->tags = def->tags;
+    } else if (gt_str_is(s->propagate_tags, "SERVICE")) {
+        ask->tags = s->tags;
+    }
+    if (s->managed_tags) {
+        launch_managed_tags(tx, s->cluster, s->name, &ask->tags);
+    }
+    *rq = task_request(tx, ask);
+    return launch_placement(tx, &s->placement_constraints, &s->placement_strategy, rq, NULL) == 0;
 }

@@ -31,6 +31,11 @@ struct rec_ecs_deployment *service_primary(struct rec_ecs_service *s);
 void service_deploy(struct tx *tx, struct rec_ecs_service *s);
 void deployment_rollout(struct rec_ecs_deployment *d, enum rollout state, struct tx *tx);
 
+/* What the next task of a deployment is to be, and what it asks of a node. False: its definition is
+ * gone. */
+bool service_ask(struct tx *tx, const struct rec_ecs_service *s, const struct rec_ecs_deployment *d,
+                 struct task_ask *ask, struct sched_request *rq);
+
 /* The group that a service's tasks are in: "service:<name>". */
 struct gt_str service_group(struct tx *tx, struct gt_str name);
 /* What a service looks at in a task: little, as there may be thousands. */

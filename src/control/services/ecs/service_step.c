@@ -4,11 +4,9 @@
  * it is; what must be remembered (failures in a row, what was said last) is in the record.
  */
 #include "control/services/ecs/cluster.h"
-#include "control/services/ecs/launch.h"
 #include "control/services/ecs/names.h"
 #include "control/services/ecs/place.h"
 #include "control/services/ecs/service.h"
-#include "control/services/ecs/taskdef.h"
 #include "lib/base/buf.h"
 #include "lib/base/mem.h"
 #include "lib/base/table.h"
@@ -281,44 +279,12 @@ static void say_unplaced(struct view *v, struct fleet *fleet, const struct sched
     service_event(v->tx, s, "%s", text.p);
 }
 
-static bool ask_for(struct view *v, struct task_ask *ask, struct sched_request *rq)
-{
-    struct rec_ecs_service *s = v->s;
-    struct tx *tx = v->tx;
-    const struct rec_ecs_taskdef *def =
-        tx_get(tx, key_taskdef(tx, s->family, s->revision), &rec_ecs_taskdef_desc);
-    if (!def) {
-        return false;
-    }
-    *ask = (struct task_ask){.def = def,
-                             .cluster = s->cluster,
-                             .launch_type = s->launch_type,
-                             .group = service_group(tx, s->name),
-                             .started_by = v->primary->id,
-                             .service = s->name,
-                             .deployment = v->primary->id,
-                             .pins = v->primary->pins};
-    if (s->subnets.n) {
-        ask->subnet = s->subnets.v[0];
-    }
-    if (gt_str_is(s->propagate_tags, "TASK_DEFINITION")) {
-        ask->tags = def->tags;
-    } else if (gt_str_is(s->propagate_tags, "SERVICE")) {
-        ask->tags = s->tags;
-    }
-    if (s->managed_tags) {
-        launch_managed_tags(tx, s->cluster, s->name, &ask->tags);
-    }
-    *rq = task_request(tx, ask);
-    return launch_placement(tx, &s->placement_constraints, &s->placement_strategy, rq, NULL) == 0;
-}
-
 static void start(struct view *v, int64_t n)
 {
     struct tx *tx = v->tx;
     struct task_ask ask;
     struct sched_request rq;
-    if (n <= 0 || !ask_for(v, &ask, &rq)) {
+    if (n <= 0 || !service_ask(tx, v->s, v->primary, &ask, &rq)) {
         return;
     }
     struct fleet *fleet = place_fleet(tx, ask.cluster);

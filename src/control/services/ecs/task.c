@@ -146,6 +146,8 @@ static struct rec_ecs_task *make(struct tx *tx, const struct task_ask *ask,
     t->deployment = ask->deployment;
     t->overrides = ask->override_document;
     t->tags = ask->tags;
+    t->placement_constraints = ask->constraints;
+    t->placement_strategy = ask->strategies;
     t->network_mode = ask->def->network_mode;
     t->reserved_cpu = t->cpu = rq->cpu;
     t->reserved_memory = t->memory = rq->memory;

@@ -23,6 +23,9 @@ struct task_ask {
     int64_t cpu, memory;                      /* of the task as a whole; 0: as it is defined */
     struct gt_str subnet;                     /* awsvpc: as the caller called it */
     struct rec_kv_list tags;
+    /* Of this task alone, beside its definition's and its service's. */
+    struct rec_ecs_expression_list constraints;
+    struct rec_ecs_strategy_list strategies;
     struct rec_kv_list pins; /* container name -> digest that its image was resolved to before */
 };
 

@@ -17,21 +17,30 @@ void world_init(struct world *w)
     world_init_tight(w, 0);
 }
 
+const struct service *world_third;
+
 static int authorize(struct tx *tx, const struct service_op *op, const void *in, struct gt_err *err)
 {
     return tx_principal(tx)->key_id.n ? agent_key_check(tx, err) : 0;
 }
 
+/* As a core wants them: ended by NULL. */
+static const struct service **services(void)
+{
+    static const struct service *all[4];
+    all[0] = ecs_control();
+    all[1] = agent_control();
+    all[2] = world_third;
+    return all;
+}
+
 void world_init_tight(struct world *w, unsigned tight)
 {
-    static const struct service *services[3];
-    services[0] = ecs_control();
-    services[1] = agent_control();
     struct gt_err err = GT_ERR_INIT;
     *w = (struct world){.now = 1000000, .as = PRINCIPAL_ROOT, .as_name = "", .as_key = ""};
     w->journal = memory_journal_new();
     gt_arena_init(&w->arena, 1 << 28);
-    gt_assert_ok(core_new(w->journal, services,
+    gt_assert_ok(core_new(w->journal, services(),
                           &(struct core_options){.seed = 7, .tight = tight, .authorize = authorize},
                           &w->core, &err),
                  err);
@@ -47,8 +56,8 @@ void world_fini(struct world *w)
 
 static const struct service_op *find(const char *name)
 {
-    const struct service *all[] = {ecs_control(), agent_control()};
-    for (size_t i = 0; i < 2; i++) {
+    const struct service **all = services();
+    for (size_t i = 0; all[i]; i++) {
         for (size_t k = 0; k < all[i]->n_ops; k++) {
             if (gt_streq(all[i]->ops[k].op->name, name)) {
                 return &all[i]->ops[k];

@@ -18,6 +18,9 @@ struct world {
     bool waits;         /* the last call waits (tx_wait) */
 };
 
+/* A service that the next world has beside those two; NULL at first. */
+extern const struct service *world_third;
+
 void world_init(struct world *w);
 /* core_options.tight: steps and pages are small. */
 void world_init_tight(struct world *w, unsigned tight);
