@@ -27,11 +27,12 @@ CGROUPS = '/sys/fs/cgroup'
 
 
 class Door(threading.Thread):
-    """A port on this machine's loopback that leads to a port on a host."""
+    """A port on this machine's loopback that leads out of it on a host, to an address and port: as if
+    whoever uses it were there. One connection at a time is made."""
 
-    def __init__(self, host, port):
+    def __init__(self, host, port, address='127.0.0.1'):
         super().__init__(daemon=True)
-        self.host, self.to = host, port
+        self.host, self.to = host, (address, port)
         self.listener = socket.create_server(('127.0.0.1', 0), backlog=128)
         self.listener.setblocking(False)
         self.port = self.listener.getsockname()[1]
@@ -48,8 +49,10 @@ class Door(threading.Thread):
     def _accept(self, listener):
         here, _ = listener.accept()
         there = self.host.ns.socket()
+        there.settimeout(1)
         try:
-            there.connect(('127.0.0.1', self.to))  # within a host: at once, or refused
+            there.connect(self.to)
+            there.settimeout(None)
         except OSError:
             here.close()
             there.close()
@@ -211,9 +214,9 @@ class Cluster:
         with open(os.path.join(self.server.disk, 'gantry', 'root.key')) as f:
             return json.load(f)
 
-    def client(self, service, timeout=10, **more):
+    def client(self, service, timeout=10, endpoint=None, **more):
         key = self.key()
-        return boto3.client(service, endpoint_url=self.endpoint, region_name='us-east-1',
+        return boto3.client(service, endpoint_url=endpoint or self.endpoint, region_name='us-east-1',
                             verify=self.authority, aws_access_key_id=key['accessKeyId'],
                             aws_secret_access_key=key['secretAccessKey'],
                             config=Config(retries={'max_attempts': 0}, inject_host_prefix=False,
