@@ -6,11 +6,10 @@
 #include "lib/base/buf.h"
 #include "lib/base/limits.h"
 #include "lib/base/mem.h"
+#include "lib/crypto/aead.h"
 #include "lib/crypto/digest.h"
 
-#include <openssl/evp.h>
-
-enum { NONCE = 12, TAG = 16, MAX_TOKEN = 4096 };
+enum { NONCE = GT_AEAD_NONCE, TAG = GT_AEAD_TAG, MAX_TOKEN = 4096 };
 
 void wire_token_params(const struct wire_op *op, const void *in, uint8_t ret[static 32])
 {
@@ -54,27 +53,6 @@ static void make_nonce(const uint8_t *key, struct gt_str bound, struct gt_str po
     gt_wipe(sub, sizeof(sub));
 }
 
-/* One AES-256-GCM pass; when opening, `tag` is checked. */
-static bool gcm(bool seal, const uint8_t *key, const unsigned char *nonce, struct gt_str bound,
-                const unsigned char *from, size_t n, unsigned char *to, unsigned char *tag)
-{
-    EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
-    int len = 0;
-
-    bool ok = c && EVP_CipherInit_ex(c, EVP_aes_256_gcm(), NULL, key, nonce, seal) == 1 &&
-              EVP_CipherUpdate(c, NULL, &len, (const unsigned char *)bound.p, (int)bound.n) == 1 &&
-              EVP_CipherUpdate(c, to, &len, from, (int)n) == 1;
-    if (ok && !seal) {
-        ok = EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, TAG, tag) == 1;
-    }
-    ok = ok && EVP_CipherFinal_ex(c, to + len, &len) == 1;
-    if (ok && seal) {
-        ok = EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, TAG, tag) == 1;
-    }
-    EVP_CIPHER_CTX_free(c);
-    return ok;
-}
-
 struct gt_str wire_token_seal(const uint8_t key[static WIRE_TOKEN_KEY_LEN],
                               const struct wire_token_scope *scope, struct gt_str position,
                               struct gt_arena *arena)
@@ -85,9 +63,7 @@ struct gt_str wire_token_seal(const uint8_t key[static WIRE_TOKEN_KEY_LEN],
     GT_ASSERT(position.n > 0 && position.n <= WIRE_TOKEN_MAX_POSITION);
     put_scope(scope, &bound);
     make_nonce(key, gt_buf_view(&bound), position, raw);
-    bool ok = gcm(/* seal= */ true, key, raw, gt_buf_view(&bound),
-                  (const unsigned char *)position.p, position.n, raw + NONCE + TAG, raw + NONCE);
-    GT_ASSERT(ok);
+    gt_aead_seal(key, raw, gt_buf_view(&bound), position, raw + NONCE + TAG, raw + NONCE);
     gt_base64_encode(raw, NONCE + TAG + position.n, &text);
     for (size_t i = 0; i < text.n; i++) { /* the URL-safe alphabet: some clients do not escape */
         text.p[i] = text.p[i] == '+' ? '-' : text.p[i] == '/' ? '_' : text.p[i];
@@ -125,8 +101,8 @@ int wire_token_open(const uint8_t key[static WIRE_TOKEN_KEY_LEN],
     size_t n = raw.n - NONCE - TAG;
     char *out = gt_arena_alloc(arena, n + 1);
     unsigned char *bytes = (unsigned char *)raw.p;
-    if (!gcm(/* seal= */ false, key, bytes, gt_buf_view(&bound), bytes + NONCE + TAG, n,
-             (unsigned char *)out, bytes + NONCE)) {
+    if (!gt_aead_open(key, bytes, gt_buf_view(&bound), gt_str_n(raw.p + NONCE + TAG, n),
+                      bytes + NONCE, (unsigned char *)out)) {
         return refuse(err);
     }
     *ret_position = gt_str_n(out, n);
