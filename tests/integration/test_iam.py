@@ -1,9 +1,20 @@
 """IAM: roles and their policies, as boto3 and the aws command line see them."""
+import datetime
+import hashlib
 import json
+import os
 import subprocess
+import time
+import urllib.error
+import urllib.request
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
+
+from conftest import ROOT
 
 TRUST = {'Version': '2012-10-17', 'Statement': [
     {'Effect': 'Allow', 'Action': 'sts:AssumeRole',
@@ -152,3 +163,243 @@ def test_the_command_line(gantry, tmp_path):
          '--assume-role-policy-document', f'file://{trust}', '--query', 'Role.Arn', '--output',
          'text'], env=gantry.env(), capture_output=True, text=True, timeout=60)
     assert r.stdout.strip() == 'arn:aws:iam::000000000000:role/by-cli', r.stderr
+
+
+# --- sessions
+
+def session_client(gantry, service, keys):
+    return gantry.client(service, access_key=keys['AccessKeyId'], secret_key=keys['SecretAccessKey'],
+                         aws_session_token=keys['SessionToken'])
+
+
+def make(iam, name, *statements, trust=None, **more):
+    make_role(iam, name, trust, **more)
+    if statements:
+        iam.put_role_policy(RoleName=name, PolicyName='p', PolicyDocument=policy(*statements))
+    return f'arn:aws:iam::000000000000:role{more.get("Path", "/")}{name}'
+
+
+def assume(client, arn, **more):
+    return client.assume_role(RoleArn=arn, RoleSessionName=more.pop('name', 'tester'), **more)
+
+
+@pytest.fixture(scope='module')
+def sts(gantry):
+    return gantry.client('sts')
+
+
+def test_a_session_is_who_it_says(gantry, iam, sts):
+    arn = make(iam, 'Who', Path='/people/')
+    got = assume(sts, arn, DurationSeconds=900)
+    keys = got['Credentials']
+    assert keys['AccessKeyId'].startswith('ASIA') and len(keys['SecretAccessKey']) == 40
+    role_id = iam.get_role(RoleName='Who')['Role']['RoleId']
+    assert got['AssumedRoleUser'] == {
+        'Arn': 'arn:aws:sts::000000000000:assumed-role/Who/tester', 'AssumedRoleId': f'{role_id}:tester'}
+    me = session_client(gantry, 'sts', keys).get_caller_identity()
+    assert me['Arn'] == got['AssumedRoleUser']['Arn']
+    assert me['UserId'] == f'{role_id}:tester' and me['Account'] == '000000000000'
+    left = keys['Expiration'].timestamp() - time.time()
+    assert 890 < left <= 900
+
+
+def test_a_token_belongs_to_its_key(gantry, iam, sts):
+    arn = make(iam, 'tokens')
+    one, two = (assume(sts, arn)['Credentials'] for _ in range(2))
+    token = one['SessionToken']
+    for broken in ({'SessionToken': two['SessionToken']}, {'SessionToken': token[:-8] + 'AAAAAAAA'},
+                   {'SessionToken': 'x'}, {'AccessKeyId': two['AccessKeyId']}):
+        client = session_client(gantry, 'sts', {**one, **broken})
+        assert code(client.get_caller_identity) == 'InvalidClientTokenId'
+    client = session_client(gantry, 'sts', {**one, 'SecretAccessKey': two['SecretAccessKey']})
+    assert code(client.get_caller_identity) == 'SignatureDoesNotMatch'
+    bare = gantry.client('sts', access_key=one['AccessKeyId'], secret_key=one['SecretAccessKey'])
+    assert code(bare.get_caller_identity) == 'InvalidClientTokenId'
+
+
+def test_nothing_is_allowed_unless_a_policy_does(gantry, iam, sts):
+    arn = make(iam, 'nobody')
+    keys = assume(sts, arn)['Credentials']
+    ecs = session_client(gantry, 'ecs', keys)
+    with pytest.raises(ClientError) as e:
+        ecs.list_clusters()
+    assert e.value.response['Error']['Code'] == 'AccessDeniedException'
+    assert e.value.response['Error']['Message'] == (
+        'User: arn:aws:sts::000000000000:assumed-role/nobody/tester is not authorized to perform: '
+        'ecs:ListClusters on resource: * because no identity-based policy allows the '
+        'ecs:ListClusters action')
+    assert code(session_client(gantry, 'iam', keys).list_roles) == 'AccessDenied'
+    iam.put_role_policy(RoleName='nobody', PolicyName='p', PolicyDocument=policy(
+        allow('ecs:*'), {'Effect': 'Deny', 'Action': 'ecs:List*', 'Resource': '*'}))
+    with pytest.raises(ClientError, match='with an explicit deny in an identity-based policy'):
+        ecs.list_clusters()
+    assert ecs.describe_clusters(clusters=['none'])['failures']
+
+
+def test_resources_in_every_spelling(gantry, iam, sts):
+    root = gantry.client('ecs')
+    for name in ('mine', 'theirs'):
+        root.create_cluster(clusterName=name)
+    prefix = 'arn:aws:ecs:us-east-1:000000000000:'
+    arn = make(iam, 'spelling', allow('ecs:*', [f'{prefix}cluster/mine', f'{prefix}task/mine/*']))
+    ecs = session_client(gantry, 'ecs', assume(sts, arn)['Credentials'])
+    assert ecs.describe_clusters(clusters=['mine', f'{prefix}cluster/mine'])['clusters']
+    assert ecs.describe_tasks(cluster=f'{prefix}cluster/mine', tasks=['0' * 32])['failures']
+    assert ecs.describe_tasks(cluster='mine', tasks=[f'{prefix}task/mine/{"0" * 32}'])['failures']
+    denied = 'AccessDeniedException'
+    assert code(ecs.describe_clusters, clusters=['mine', 'theirs']) == denied
+    assert code(ecs.describe_clusters) == denied  # the default one
+    assert code(ecs.describe_tasks, cluster='theirs', tasks=['0' * 32]) == denied
+    assert code(ecs.describe_tasks, cluster='mine',
+                tasks=[f'{prefix}task/theirs/{"0" * 32}']) == denied
+    assert code(ecs.list_tasks, cluster='mine') == denied  # on *
+
+
+def test_conditions_on_tags_and_clusters(gantry, iam, sts):
+    root = gantry.client('ecs')
+    for team in ('web', 'db'):
+        root.create_cluster(clusterName=f'of-{team}', tags=[{'key': 'team', 'value': team}])
+    arn = make(
+        iam, 'tags', Tags=[{'Key': 'team', 'Value': 'web'}],
+        trust={'Version': '2012-10-17', 'Statement': [
+            {'Effect': 'Allow', 'Action': ['sts:AssumeRole', 'sts:TagSession'],
+             'Principal': {'AWS': '000000000000'}}]}, *[
+            allow('ecs:DescribeClusters', Condition={'StringEquals': {
+                'aws:ResourceTag/team': '${aws:PrincipalTag/team}'}}),
+            allow('ecs:ListTasks', Condition={'ArnEquals': {
+                'ecs:cluster': 'arn:aws:ecs:us-east-1:000000000000:cluster/of-web'}}),
+            allow('ecs:CreateCluster', Condition={
+                'StringEquals': {'aws:RequestTag/team': 'web'},
+                'ForAllValues:StringEquals': {'aws:TagKeys': ['team', 'env']}}),
+            allow('ecs:ListClusters', Condition={'IpAddress': {'aws:SourceIp': '127.0.0.0/8'}})])
+    ecs = session_client(gantry, 'ecs', assume(sts, arn)['Credentials'])
+    denied = 'AccessDeniedException'
+    assert ecs.describe_clusters(clusters=['of-web'])['clusters']
+    assert code(ecs.describe_clusters, clusters=['of-db']) == denied
+    ecs.list_tasks(cluster='of-web')
+    assert code(ecs.list_tasks, cluster='of-db') == denied
+    assert code(ecs.list_tasks) == denied
+    ecs.list_clusters()
+    ecs.create_cluster(clusterName='tagged-1', tags=[{'key': 'team', 'value': 'web'}])
+    assert code(ecs.create_cluster, clusterName='tagged-2') == denied
+    assert code(ecs.create_cluster, clusterName='tagged-2',
+                tags=[{'key': 'team', 'value': 'web'}, {'key': 'x', 'value': ''}]) == denied
+    other = session_client(gantry, 'ecs', assume(
+        sts, arn, Tags=[{'Key': 'team', 'Value': 'db'}])['Credentials'])
+    assert other.describe_clusters(clusters=['of-db'])['clusters']
+    assert code(other.describe_clusters, clusters=['of-web']) == denied
+
+
+def test_a_session_policy_only_takes_away(gantry, iam, sts):
+    arn = make(iam, 'less', allow(['ecs:ListClusters', 'ecs:ListTasks']))
+    got = assume(sts, arn, Policy=policy(allow(['ecs:ListClusters', 'logs:*'])))
+    assert 0 < got['PackedPolicySize'] < 100
+    ecs = session_client(gantry, 'ecs', got['Credentials'])
+    ecs.list_clusters()
+    with pytest.raises(ClientError, match='because no session policy allows the ecs:ListTasks'):
+        ecs.list_tasks()
+    logs = session_client(gantry, 'logs', got['Credentials'])
+    assert code(logs.describe_log_groups) == 'AccessDeniedException'
+    assert code(assume, client=sts, arn=arn, Policy='{') == 'MalformedPolicyDocument'
+
+
+def test_who_may_assume(gantry, iam, sts):
+    def trusting(principal, **more):
+        return {'Version': '2012-10-17', 'Statement': [
+            {'Effect': 'Allow', 'Action': 'sts:AssumeRole', 'Principal': principal, **more}]}
+    first = make(iam, 'chain-1', allow('sts:AssumeRole', 'arn:aws:iam::000000000000:role/chain-2'))
+    by_account = make(iam, 'chain-2', trust=trusting({'AWS': '000000000000'}))
+    by_name = make(iam, 'chain-3', trust=trusting({'AWS': first}))
+    no_more = make(iam, 'chain-4', trust=trusting({'AWS': '000000000000'}))
+    service = make(iam, 'chain-5', trust=trusting({'Service': 'ecs-tasks.amazonaws.com'}))
+    secret = make(iam, 'chain-6', trust=trusting(
+        {'AWS': '*'}, Condition={'StringEquals': {'sts:ExternalId': '42'}}))
+    chained = session_client(gantry, 'sts', assume(sts, first)['Credentials'])
+    assume(chained, by_account)
+    assume(chained, by_name)
+    for arn in (no_more, service, secret, 'arn:aws:iam::000000000000:role/none'):
+        assert code(assume, client=chained, arn=arn) == 'AccessDenied'
+    assume(sts, secret, ExternalId='42')
+    assert code(assume, client=sts, arn=secret, ExternalId='43') == 'AccessDenied'
+    assert code(assume, client=sts, arn=service) == 'AccessDenied'
+    assert code(assume, client=chained, arn=by_account, DurationSeconds=3601) == 'ValidationError'
+    assert code(assume, client=sts, arn=by_account, DurationSeconds=3601) == 'ValidationError'
+    assert code(assume, client=sts, arn=first,
+                Tags=[{'Key': 'a', 'Value': 'b'}]) == 'AccessDenied'  # sts:TagSession
+
+
+def test_sessions_end_with_their_role_and_by_revocation(gantry, iam, sts):
+    arn = make(iam, 'ends', allow('ecs:ListClusters'))
+    keys = assume(sts, arn)['Credentials']
+    ecs = session_client(gantry, 'ecs', keys)
+    ecs.list_clusters()
+    now = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=1)
+    iam.put_role_policy(RoleName='ends', PolicyName='AWSRevokeOlderSessions', PolicyDocument=policy(
+        {'Effect': 'Deny', 'Action': '*', 'Resource': '*', 'Condition': {
+            'DateLessThan': {'aws:TokenIssueTime': now.strftime('%Y-%m-%dT%H:%M:%SZ')}}}))
+    assert code(ecs.list_clusters) == 'AccessDeniedException'
+    for name in ('p', 'AWSRevokeOlderSessions'):
+        iam.delete_role_policy(RoleName='ends', PolicyName=name)
+    iam.delete_role(RoleName='ends')
+    make(iam, 'ends', allow('ecs:ListClusters'))
+    assert code(ecs.list_clusters) == 'UnrecognizedClientException'
+    assert code(session_client(gantry, 'sts', keys).get_caller_identity) == 'InvalidClientTokenId'
+
+
+def test_a_large_session(gantry, iam, sts):
+    trust = {'Version': '2012-10-17', 'Statement': [
+        {'Effect': 'Allow', 'Action': 'sts:*', 'Principal': {'AWS': '000000000000'}}]}
+    arn = make(iam, 'large', trust=trust)
+    tags = [{'Key': f'key-{i}', 'Value': 'v' * 100} for i in range(50)]
+    got = assume(sts, arn, Tags=tags)
+    assert got['PackedPolicySize'] > 60
+    session_client(gantry, 'sts', got['Credentials']).get_caller_identity()
+    tags = [{'Key': f'key-{i}', 'Value': 'v' * 256} for i in range(50)]
+    assert code(assume, client=sts, arn=arn, Tags=tags) == 'PackedPolicyTooLarge'
+
+
+def signed(gantry, keys, service, path='/', body=b'{}', **headers):
+    """A raw POST; status and text."""
+    request = AWSRequest('POST', gantry.endpoint + path, data=body, headers={
+        'x-amz-content-sha256': hashlib.sha256(body).hexdigest(), **headers})
+    SigV4Auth(Credentials(keys['AccessKeyId'], keys['SecretAccessKey'], keys['SessionToken']),
+              service, 'us-east-1').add_auth(request)
+    try:
+        with urllib.request.urlopen(urllib.request.Request(
+                request.url, data=body, headers=dict(request.headers), method='POST')) as r:
+            return r.status, r.read().decode()
+    except urllib.error.HTTPError as e:
+        return e.code, e.read().decode()
+
+
+def test_roles_do_not_reach_what_is_ours(gantry, iam, sts):
+    """The agent protocol and the operators' service, whatever a policy says."""
+    arn = make(iam, 'everything', allow('*'))
+    node = gantry.client('ecs').list_container_instances()['containerInstanceArns'][0].split('/')[-1]
+    keys = assume(sts, arn, name=node)['Credentials']
+    for target, body in (('GantryAgent_20261101.Heartbeat', b'{"session": "x"}'),
+                         ('GantryAdmin_20261101.DescribeJournal', b'{}')):
+        with open(os.path.join(ROOT, 'api', f'{target[6:11].lower()}.json')) as f:
+            api = json.load(f)
+        assert api['target'] == target.split('.')[0]
+        status, text = signed(gantry, keys, api['signing'], **{
+            'Content-Type': 'application/x-amz-json-1.1', 'X-Amz-Target': target}, body=body)
+        assert status == 400 and 'AccessDenied' in text, text
+
+
+def test_sessions_with_the_command_line(gantry, iam):
+    arn = make(iam, 'cli', allow('ecs:ListClusters'))
+    r = subprocess.run(['aws', '--endpoint-url', gantry.endpoint, 'sts', 'assume-role', '--role-arn',
+                        arn, '--role-session-name', 'from-cli', '--output', 'json'],
+                       env=gantry.env(), capture_output=True, text=True, timeout=60)
+    keys = json.loads(r.stdout)['Credentials']
+    env = dict(gantry.env(), AWS_ACCESS_KEY_ID=keys['AccessKeyId'],
+               AWS_SECRET_ACCESS_KEY=keys['SecretAccessKey'], AWS_SESSION_TOKEN=keys['SessionToken'])
+
+    def aws(*args):
+        return subprocess.run(['aws', '--endpoint-url', gantry.endpoint, *args], env=env,
+                              capture_output=True, text=True, timeout=60)
+    assert 'assumed-role/cli/from-cli' in aws('sts', 'get-caller-identity').stdout
+    assert aws('ecs', 'list-clusters').returncode == 0
+    refused = aws('ecs', 'list-tasks')
+    assert refused.returncode != 0 and 'AccessDeniedException' in refused.stderr

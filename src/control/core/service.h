@@ -28,6 +28,27 @@ struct service_op {
     const struct wire_op *op;
     core_op_fn *core; /* exactly one of core and data; both NULL: refused by name */
     data_op_fn *data;
+    /* On which resources a policy must allow it: ARNs with {members} of the input in them, made as
+     * server/resource.h says. NULL: on "*". */
+    const char *resource;
+    bool unrestricted; /* no policy is asked: the handler looks itself, or it is everybody's */
+};
+
+struct rec_kv_list;
+
+/* What policies need to know of a service's resources; each may be NULL. Pure, inside of the
+ * transaction that is authorized. */
+struct service_policy {
+    /* The ARN in full of a resource that may be named in a shorter way (a task definition without
+     * its revision); the same text when it is not known. */
+    struct gt_str (*full_arn)(struct tx *tx, struct gt_str arn);
+    /* The tags of a resource; false: there is none of this ARN, or it has none. */
+    bool (*tags)(struct tx *tx, struct gt_str arn, struct rec_kv_list *ret);
+    /* Condition keys beside aws:..., for operations whose input has what their ARN is made of. */
+    const struct service_key {
+        const char *key, *resource;
+    } * keys;
+    size_t n_keys;
 };
 
 /* A write of the core's state that a data operation makes (data_core_change()). Its input is a
@@ -44,6 +65,7 @@ struct service {
     size_t n_ops;
     const struct controller *const *controllers; /* NULL-terminated; may be NULL */
     const struct service_change *const *changes; /* likewise */
+    const struct service_policy *policy;         /* NULL: none of it */
 };
 
 #endif

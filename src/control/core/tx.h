@@ -32,13 +32,32 @@ enum principal_kind {
     PRINCIPAL_NODE,     /* a node's key: `name` is the container instance id */
     PRINCIPAL_JOIN,     /* a machine that wants to be one: `name` is the token's id */
     PRINCIPAL_INTERNAL, /* a controller, an actor inside the server */
+    PRINCIPAL_ROLE,     /* a session of a role: `name` is the role's name */
+};
+/* What a session of a role carries; made by AssumeRole, sealed into its token. */
+struct principal_tag {
+    struct gt_str key, value;
+    bool transitive; /* a session that is made with this one has it, too */
+};
+struct principal_session {
+    struct gt_str role_id;         /* of the role that was assumed */
+    struct gt_str name;            /* RoleSessionName */
+    struct gt_str policy;          /* what it may do at most; empty: as the role */
+    struct gt_str source_identity; /* empty: none */
+    struct gt_str token;           /* as the caller sent it */
+    int64_t issued_at, expires_at; /* ms since 1970 */
+    const struct principal_tag *tags;
+    size_t n_tags;
 };
 struct principal {
     enum principal_kind kind;
     struct gt_str account; /* 12 digits */
     struct gt_str key_id;  /* access key id; empty for internal */
     struct gt_str name;
-    struct gt_str arn; /* arn:aws:iam::<account>:root, ... */
+    struct gt_str arn;                       /* arn:aws:iam::<account>:root, ... */
+    const struct principal_session *session; /* of PRINCIPAL_ROLE; else NULL */
+    struct gt_str source_ip; /* where the call came from; empty: not over the network */
+    bool secure;             /* over TLS */
 };
 
 /* The input's facts */

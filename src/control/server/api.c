@@ -19,7 +19,7 @@ struct api_req {
     struct wire_call call;
     const struct service_op *op;
     void *in, *out;
-    struct gt_str key_id; /* whose page tokens they are */
+    struct gt_str owner; /* whose page tokens they are */
     struct data_req data;
 };
 
@@ -41,7 +41,7 @@ static void api_req_free(struct api_req *r)
 
 static struct pages pages_of(const struct api_req *r)
 {
-    return (struct pages){.key = r->s->keys.secret, .principal = r->key_id};
+    return (struct pages){.key = r->s->keys.secret, .principal = r->owner};
 }
 
 static void finish(struct api_req *r, struct gt_err *err)
@@ -130,7 +130,7 @@ static void run_data(struct bulk_job *job)
 {
     struct api_req *r = GT_CONTAINER_OF(job, struct api_req, job);
     struct gt_err err = GT_ERR_INIT;
-    int result = server_check_key(&r->data, &err);
+    int result = server_authorize_data(&r->data, r->op, r->in, &err);
     if (result == 0) {
         result = r->op->data(&r->data, r->in, r->out, &err);
     }
@@ -182,7 +182,7 @@ static int prepare(struct api_req *r, struct principal *p, struct sigv4_auth *au
                 "'%.*s'",
                 r->call.service->name, op->name, unknown.count, GT_STR_ARG(unknown.first));
     }
-    r->key_id = p->key_id;
+    r->owner = p->session ? p->arn : p->key_id; /* a session's keys are new every hour */
     struct pages pages = pages_of(r);
     return result < 0 ? result : pages_open(&pages, op, r->in, &r->arena, err);
 }
@@ -209,9 +209,7 @@ static void on_body(struct http_req *http, void *arg)
                                 .region = auth.region,
                                 .host = http_req_header(r->http, "host")};
     r->job.run = run_data;
-    if (server_authorize_data(&p, r->call.op, &err) < 0) {
-        finish(r, &err);
-    } else if (!bulk_submit(s->bulk, &r->job, /* urgent= */ false)) {
+    if (!bulk_submit(s->bulk, &r->job, /* urgent= */ false)) {
         gt_err_set(&err, GT_ERR_THROTTLED, "Rate exceeded");
         finish(r, &err);
     }

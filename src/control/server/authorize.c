@@ -1,7 +1,17 @@
+/*
+ * Who may do what. The root key may everything, a node what its tasks need, a session of a role
+ * what policies say; and these are asked inside of the transaction that does it.
+ */
+#include "control/server/resource.h"
 #include "control/server/server_priv.h"
-
 #include "control/services/agent/join.h"
+#include "control/services/ecr/ecr.h"
+#include "control/services/ecs/ecs.h"
+#include "control/services/iam/grants.h"
+#include "control/services/iam/iam.h"
+#include "control/services/logs/logs.h"
 #include "lib/wire/gen/agent.h"
+#include "store/record/gen/rec_common.h"
 
 /* What a node's key may call beside the agent protocol: what its tasks need. */
 static const char *const node_ops[] = {
@@ -27,14 +37,23 @@ static bool node_may(const struct wire_op *op)
 
 static bool may(enum principal_kind kind, const struct wire_op *op)
 {
-    if (kind == PRINCIPAL_JOIN) {
+    switch (kind) {
+    case PRINCIPAL_ROOT:
+    case PRINCIPAL_INTERNAL:
+        return true;
+    case PRINCIPAL_NODE:
+        return node_may(op);
+    case PRINCIPAL_JOIN:
         return op == &agent_op_join_node;
+    case PRINCIPAL_ROLE: /* what policies give; but none gives services of our own */
+        return !gt_streq(op->service->name, "agent");
+    default:
+        return false;
     }
-    return kind == PRINCIPAL_ROOT || kind == PRINCIPAL_INTERNAL ||
-           (kind == PRINCIPAL_NODE && node_may(op));
 }
 
-int server_authorize_data(const struct principal *p, const struct wire_op *op, struct gt_err *err)
+static int authorize_by_kind(const struct principal *p, const struct wire_op *op,
+                             struct gt_err *err)
 {
     if (gt_streq(op->service->name, "admin") && p->kind != PRINCIPAL_ROOT) {
         return gt_err_aws(err, GT_ERR_DENIED, "AccessDeniedException",
@@ -48,10 +67,171 @@ int server_authorize_data(const struct principal *p, const struct wire_op *op, s
                       GT_STR_ARG(p->arn), op->service->signing, op->name);
 }
 
+/* --- a session of a role */
+
+static const struct service_policy *policy_of(const struct wire_op *op)
+{
+    const struct service *const all[] = {ecs_control(), ecr_control(), logs_control(),
+                                         iam_control()};
+    for (size_t i = 0; i < GT_ARRAY_LEN(all); i++) {
+        if (gt_streq(all[i]->name, op->service->name)) {
+            return all[i]->policy;
+        }
+    }
+    return NULL;
+}
+
+static struct gt_str text_in(const struct wire_shape *shape, const char *name, const char *value)
+{
+    const struct wire_member *m = resource_member(shape, gt_str(name));
+    return m && m->shape->type == WIRE_STRING ? *(const struct gt_str *)(value + m->offset)
+                                              : (struct gt_str){0};
+}
+
+/* aws:RequestTag/<key> and aws:TagKeys, from a list of pairs, a map, or a list of keys. */
+static void add_tags(struct iam_context *c, const struct wire_shape *shape, const void *value)
+{
+    const struct wire_list *list = value;
+    struct gt_str *keys = gt_arena_array(c->arena, struct gt_str, list->n + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < list->n; i++) {
+        const char *one = (const char *)list->v + i * shape->elem_size;
+        struct gt_str key = *(const struct gt_str *)one, text = {0};
+        if (shape->type == WIRE_LIST && shape->of->type == WIRE_STRUCTURE) {
+            key = text_in(shape->of, "key", one);
+            key = key.p ? key : text_in(shape->of, "Key", one);
+            text = text_in(shape->of, "value", one);
+            text = text.p ? text : text_in(shape->of, "Value", one);
+        } else if (shape->type == WIRE_MAP) {
+            text = *(const struct gt_str *)(one + shape->value_offset);
+        }
+        if (!key.p) {
+            continue; /* the operation refuses it */
+        }
+        keys[n++] = key;
+        if (shape->type == WIRE_MAP || shape->of->type == WIRE_STRUCTURE) {
+            iam_context_add_tag(c, "aws:RequestTag/", key, text);
+        }
+    }
+    iam_context_add_list(c, "aws:TagKeys", keys, n);
+}
+
+static void add_request(struct iam_context *c, const struct wire_shape *shape, const void *in)
+{
+    static const char *const names[] = {"tags", "Tags", "tagKeys", "TagKeys"};
+    for (size_t i = 0; i < GT_ARRAY_LEN(names); i++) {
+        const struct wire_member *m = resource_member(shape, gt_str(names[i]));
+        if (m && (m->shape->type == WIRE_LIST || m->shape->type == WIRE_MAP)) {
+            add_tags(c, m->shape, (const char *)in + m->offset);
+        }
+    }
+}
+
+/* One call as policies see it. */
+struct question {
+    const struct service_op *op;
+    const void *in;
+    struct resource_scope scope;
+    const struct service_policy *policy; /* NULL: none */
+    char *action;
+};
+
+static void add_service_keys(struct iam_context *c, const struct question *q)
+{
+    struct gt_str *v;
+    size_t n;
+    for (size_t i = 0; q->policy && i < q->policy->n_keys; i++) {
+        const struct service_key *k = &q->policy->keys[i];
+        const char *open = strchr(k->resource, '{') + 1;
+        if (resource_member(q->op->op->in, gt_str_n(open, strcspn(open, "=|}")))) {
+            resources_of(&q->scope, k->resource, q->op->op->in, q->in, c->arena, &v, &n);
+            iam_context_add_list(c, k->key, v, n);
+        }
+    }
+}
+
+static void add_resource_tags(struct iam_context *c, const struct question *q, struct tx *tx,
+                              struct gt_str arn)
+{
+    struct rec_kv_list tags;
+    if (!q->policy || !q->policy->tags || !q->policy->tags(tx, arn, &tags)) {
+        return;
+    }
+    char *own = gt_arena_printf(c->arena, "%s:ResourceTag/", q->scope.service);
+    for (size_t i = 0; i < tags.n; i++) {
+        iam_context_add_tag(c, "aws:ResourceTag/", tags.v[i].key, tags.v[i].value);
+        iam_context_add_tag(c, own, tags.v[i].key, tags.v[i].value);
+    }
+}
+
+static int ask(struct tx *tx, const struct iam_grants *g, const struct question *q,
+               struct gt_err *err)
+{
+    struct iam_context c = {.arena = tx_arena(tx)};
+    struct gt_str *v;
+    size_t n;
+    iam_context_add_caller(&c, tx);
+    add_request(&c, q->op->op->in, q->in);
+    add_service_keys(&c, q);
+    resources_of(&q->scope, q->op->resource, q->op->op->in, q->in, c.arena, &v, &n);
+    size_t of_request = c.n;
+    for (size_t i = 0; i < n; i++) {
+        bool shorter = q->policy && q->policy->full_arn;
+        struct gt_str arn = shorter ? q->policy->full_arn(tx, v[i]) : v[i];
+        c.n = of_request;
+        add_resource_tags(&c, q, tx, arn);
+        int r = iam_grants_check(g, tx, q->action, arn, &c, err);
+        if (r < 0) {
+            return r;
+        }
+    }
+    return 0;
+}
+
 int server_authorize(struct tx *tx, const struct service_op *op, const void *in, struct gt_err *err)
 {
+    const struct principal *p = tx_principal(tx);
+    struct iam_grants *g;
     int r = agent_key_check(tx, err);
-    return r < 0 ? r : server_authorize_data(tx_principal(tx), op->op, err);
+    r = r < 0 ? r : authorize_by_kind(p, op->op, err);
+    if (r < 0 || p->kind != PRINCIPAL_ROLE) {
+        return r;
+    }
+    r = iam_grants_load(tx, &g, err);
+    if (r < 0 || op->unrestricted) {
+        return r;
+    }
+    const char *signing = op->op->service->signing;
+    bool global = gt_streq(signing, "iam");
+    struct question q = {.op = op,
+                         .in = in,
+                         .scope = {.service = signing,
+                                   .region = global ? (struct gt_str){0} : tx_region(tx),
+                                   .account = tx_account(tx)},
+                         .policy = policy_of(op->op),
+                         .action = gt_arena_printf(tx_arena(tx), "%s:%s", signing, op->op->name)};
+    return ask(tx, g, &q, err);
+}
+
+struct data_question {
+    const struct service_op *op;
+    const void *in;
+};
+
+static int authorize_in_core(struct tx *tx, void *arg, struct gt_err *err)
+{
+    const struct data_question *q = arg;
+    return server_authorize(tx, q->op, q->in, err);
+}
+
+int server_authorize_data(struct data_req *rq, const struct service_op *op, const void *in,
+                          struct gt_err *err)
+{
+    struct data_question q = {op, in};
+    enum principal_kind kind = rq->principal.kind;
+    return kind == PRINCIPAL_ROLE || kind == PRINCIPAL_NODE
+               ? data_core_call(rq, authorize_in_core, &q, err)
+               : authorize_by_kind(&rq->principal, op->op, err);
 }
 
 static int check_key(struct tx *tx, void *arg, struct gt_err *err)

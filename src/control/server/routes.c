@@ -311,6 +311,9 @@ static int admit(struct route_req *rq, struct gt_err *err)
         if (r < 0) {
             return r;
         }
+        if (rq->data.principal.kind == PRINCIPAL_ROLE) {
+            return gt_err_set(err, GT_ERR_DENIED, "this path is not for sessions of roles");
+        }
         rq->data.region = auth.region;
         if (!gt_str_is(auth.payload_hash, SIGV4_UNSIGNED_PAYLOAD)) {
             rq->declared = gt_str(gt_arena_str(&rq->arena, auth.payload_hash));

@@ -113,7 +113,7 @@ static int open_stores(struct server *s, const char *dir, const char *listen, bo
 static void mount_all(struct server *s)
 {
     mount(s, &iam_service_model, iam_control(), NULL, 0, NULL);
-    mount(s, &sts_service_model, sts_control(), NULL, 0, NULL);
+    mount(s, &sts_service_model, sts_control(), NULL, 0, &s->sealer);
     mount(s, &ecs_service_model, ecs_control(), NULL, 0, NULL);
     mount(s, &ecr_service_model, ecr_control(), ecr_routes, n_ecr_routes, s->ecr);
     mount(s, &logs_service_model, logs_control(), logs_routes, n_logs_routes, s->logs);
@@ -177,6 +177,7 @@ static int start(struct server *s, const struct server_options *o, struct gt_err
         r = keys_load(&s->keys, o->state_dir, o->account ? o->account : "000000000000", err);
     }
     if (r == 0) {
+        sts_sealer_init(&s->sealer, s->keys.secret);
         r = open_stores(s, dir, o->listen, tls, err);
     }
     if (r == 0) {

@@ -9,6 +9,7 @@
 #include "control/server/route.h"
 #include "control/server/server.h"
 #include "control/services/admin/admin.h"
+#include "control/services/sts/session.h"
 #include "lib/crypto/digest.h"
 #include "lib/http/server.h"
 #include "lib/wire/sigv4.h"
@@ -29,6 +30,7 @@ struct mounted {
 
 struct server {
     struct keys keys;
+    struct sts_sealer sealer;
     struct sigv4_keys *signing_keys;
     char region[64];
     struct mounted mounted[SERVER_MAX_SERVICES];
@@ -77,11 +79,12 @@ int server_known(struct server *s, struct http_req *rq, struct gt_arena *arena, 
 /* Only the credential scope, to route by; empty when there is no signature. */
 struct gt_str server_scope_service(struct http_req *rq, struct gt_arena *arena);
 
-/* --- authorize.c: who may do what. The first policy: root everything, a node what its tasks need.
- */
+/* --- authorize.c: who may do what. Inside of the operation's transaction ... */
 int server_authorize(struct tx *tx, const struct service_op *op, const void *in,
                      struct gt_err *err);
-int server_authorize_data(const struct principal *p, const struct wire_op *op, struct gt_err *err);
+/* ... or before a data operation, on its worker: it may ask the core. */
+int server_authorize_data(struct data_req *rq, const struct service_op *op, const void *in,
+                          struct gt_err *err);
 /* On a worker, before anything is done for a caller that may be a node: is its key still good? */
 int server_check_key(struct data_req *rq, struct gt_err *err);
 

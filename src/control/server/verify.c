@@ -26,15 +26,32 @@ struct gt_str server_scope_service(struct http_req *rq, struct gt_arena *arena)
     return sigv4_parse(&s, arena, &auth, NULL) == 0 ? auth.service : (struct gt_str){0};
 }
 
+/* Whose key it is: one that the server has, or that of a session, which its token says. */
+static bool find_key(struct server *s, const struct sigv4_auth *auth, struct gt_arena *arena,
+                     char to[static 64], struct sigv4_secret *ret_secret, struct principal *ret)
+{
+    struct gt_str prefix = GT_STR_LIT(STS_KEY_PREFIX);
+    *ret_secret = (struct sigv4_secret){0};
+    if (!gt_str_starts(auth->key_id, prefix)) {
+        ret_secret->secret = keys_find(&s->keys, auth->key_id, to, arena, ret);
+    } else if (sts_session_open(&s->sealer, auth->key_id, auth->token, arena, to, ret) == 0) {
+        *ret_secret = (struct sigv4_secret){.secret = gt_str(to),
+                                            .token = ret->session->token,
+                                            .token_expires = ret->session->expires_at};
+    }
+    return ret_secret->secret.p != NULL;
+}
+
 int server_known(struct server *s, struct http_req *rq, struct gt_arena *arena, struct gt_err *err)
 {
     struct sigv4_request request;
     struct sigv4_auth auth;
     struct principal principal;
+    struct sigv4_secret key;
     char secret[64];
     fill(rq, arena, &request);
     int r = sigv4_parse(&request, arena, &auth, err);
-    if (r == 0 && !keys_find(&s->keys, auth.key_id, secret, arena, &principal).p) {
+    if (r == 0 && !find_key(s, &auth, arena, secret, &key, &principal)) {
         r = sigv4_unknown_key(err);
     }
     gt_wipe(secret, sizeof secret);
@@ -52,10 +69,15 @@ int server_verify(struct server *s, struct http_req *rq, const struct gt_str *bo
     if (r < 0) {
         return r;
     }
-    struct sigv4_secret key = {.secret =
-                                   keys_find(&s->keys, auth->key_id, secret, arena, principal)};
-    if (!key.secret.p) {
+    struct sigv4_secret key;
+    if (!find_key(s, auth, arena, secret, &key, principal)) {
         return sigv4_unknown_key(err);
+    }
+    if (principal->session) { /* what its policies may ask for */
+        char *address = gt_arena_alloc(arena, HTTP_ADDRESS);
+        http_req_address(rq, address);
+        principal->source_ip = gt_str(address);
+        principal->secure = http_req_tls(rq);
     }
     const char *sent = body ? http_req_sent_sha256(rq) : NULL;
     if (body && !sent) {

@@ -16,6 +16,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/rand.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <unistd.h>
@@ -555,6 +556,22 @@ const char *http_req_id(const struct http_req *rq)
 bool http_req_tls(const struct http_req *rq)
 {
     return rq->server->tls;
+}
+
+void http_req_address(const struct http_req *rq, char to[static HTTP_ADDRESS])
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(rq->conn, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *sa = info ? info->client_addr : NULL;
+    const void *address = NULL;
+    if (sa && sa->sa_family == AF_INET) {
+        address = &((const struct sockaddr_in *)(const void *)sa)->sin_addr;
+    } else if (sa && sa->sa_family == AF_INET6) {
+        address = &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr;
+    }
+    if (!address || !inet_ntop(sa->sa_family, address, to, HTTP_ADDRESS)) {
+        to[0] = '\0';
+    }
 }
 
 struct gt_str http_req_body(const struct http_req *rq)

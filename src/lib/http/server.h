@@ -91,6 +91,10 @@ struct gt_str http_req_header(const struct http_req *rq, const char *name);
 const struct http_header *http_req_headers(const struct http_req *rq, size_t *ret_n);
 const char *http_req_id(const struct http_req *rq); /* the request id of its answer */
 bool http_req_tls(const struct http_req *rq);
+/* The address that the request came from, "10.0.0.1"; empty when it is not known. In the handler
+ * only, and what it calls there. */
+enum { HTTP_ADDRESS = 46 };
+void http_req_address(const struct http_req *rq, char to[static HTTP_ADDRESS]);
 /* The collected body, from `ready` until the answer. It may be changed in place; a NUL follows. */
 struct gt_str http_req_body(const struct http_req *rq);
 /* SHA-256 in hex of the body as it came, when it came compressed (a signature is over those bytes);

@@ -1,6 +1,7 @@
 /* TagResource, UntagResource, ListTagsForResource: of clusters, services, tasks, task definitions
  * and container instances. */
 #include "control/services/ecs/cluster.h"
+#include "control/services/ecs/ecs.h"
 #include "control/services/ecs/names.h"
 #include "control/services/ecs/service.h"
 #include "control/services/ecs/taskdef.h"
@@ -113,6 +114,15 @@ static int find(struct tx *tx, struct gt_str arn, struct target *t, struct gt_er
         return 0;
     }
     return invalid(err, "The specified resource was not found: " GT_STR_FMT, GT_STR_ARG(arn));
+}
+
+bool ecs_tags_of(struct tx *tx, struct gt_str arn, struct rec_kv_list *ret)
+{
+    struct target t = {0};
+    bool found = gt_str_starts(arn, GT_STR_LIT("arn:")) &&
+                 (find_in_cluster(tx, arn, &t) || find_alone(tx, arn, &t));
+    *ret = found ? *t.tags : (struct rec_kv_list){0};
+    return found;
 }
 
 int ecs_tag_resource(struct tx *tx, const struct ecs_tag_resource_in *in,

@@ -226,9 +226,26 @@ int logs_list_tags_for_resource(struct tx *tx, const struct logs_list_tags_for_r
     return 0;
 }
 
+/* "arn:...:log-group:<name>", and what may follow: ":*", ":log-stream:<stream>". */
+static bool tags(struct tx *tx, struct gt_str arn, struct rec_kv_list *ret)
+{
+    struct gt_str prefix = gt_str(tx_arn(tx, "logs", "log-group:"));
+    const struct rec_logs_group *g = NULL;
+    if (gt_str_starts(arn, prefix)) {
+        struct gt_str name = gt_str_n(arn.p + prefix.n, arn.n - prefix.n);
+        const char *colon = name.n ? memchr(name.p, ':', name.n) : NULL;
+        name.n = colon ? (size_t)(colon - name.p) : name.n;
+        g = tx_get(tx, group_key(tx, name), &rec_logs_group_desc);
+    }
+    *ret = g ? g->tags : (struct rec_kv_list){0};
+    return g != NULL;
+}
+
 const struct service *logs_control(void)
 {
-    static struct service s = {.name = "logs", .ops = logs_ops, .changes = logs_changes};
+    static const struct service_policy policy = {.tags = tags};
+    static struct service s = {
+        .name = "logs", .ops = logs_ops, .changes = logs_changes, .policy = &policy};
     s.n_ops = n_logs_ops;
     return &s;
 }

@@ -10,6 +10,11 @@ int sts_get_caller_identity(struct tx *tx, const struct sts_get_caller_identity_
     out->account = p->account;
     out->arn = p->arn;
     out->user_id = p->kind == PRINCIPAL_ROOT ? p->account : p->key_id;
+    if (p->session) {
+        out->user_id =
+            gt_str(gt_arena_printf(tx_arena(tx), GT_STR_FMT ":" GT_STR_FMT,
+                                   GT_STR_ARG(p->session->role_id), GT_STR_ARG(p->session->name)));
+    }
     return 0;
 }
 

@@ -1,4 +1,4 @@
-/* STS: GetCallerIdentity. */
+/* STS: GetCallerIdentity, AssumeRole. data_store() is a struct sts_sealer. */
 #ifndef GT_CONTROL_SERVICES_STS_STS_H
 #define GT_CONTROL_SERVICES_STS_STS_H
 
