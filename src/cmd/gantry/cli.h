@@ -94,6 +94,6 @@ int cmd_fence(int argc, char **argv);
 int cmd_env(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_server_tool(int argc, char **argv); /* replay: done by gantry-server's executable */
-int cmd_pass(int argc, char **argv);        /* server, agent, link: executables of their own */
+int cmd_pass(int argc, char **argv); /* server, agent, link, simulate: executables of their own */
 
 #endif

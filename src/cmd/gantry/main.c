@@ -25,6 +25,7 @@ static const struct verb {
     {"env", cmd_env, "print what points aws at this Gantry: eval \"$(gantry env)\""},
     {"doctor", cmd_doctor, "check this machine and say what to do"},
     {"replay", cmd_server_tool, "run the journal once more, and compare"},
+    {"simulate", cmd_pass, "play a scenario: placement, utilisation, time to recover"},
     {"server", cmd_pass, "the control plane alone"},
     {"agent", cmd_pass, "a node alone"},
     {"link", cmd_pass, "a node's DNS and metadata alone (the agent starts it)"},

@@ -140,21 +140,35 @@ static int64_t peak(const struct scenario *s, size_t service)
     return most;
 }
 
+/* Services and jobs: each is a family of task definitions. */
+static int check_name(const struct scenario *s, const struct task_kind *t, struct gt_table *names,
+                      struct gt_err *err)
+{
+    if (gt_table_put(names, t->name, (void *)t)) {
+        return scenario_wrong(s, t->said, err, "a second service or job '" GT_STR_FMT "'",
+                              GT_STR_ARG(t->name));
+    }
+    return 0;
+}
+
 static int check_services(const struct scenario *s, struct gt_table *names, struct gt_err *err)
 {
     int64_t total = 0;
-    for (size_t i = 0; i < s->n_services; i++) {
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < s->n_services; i++) {
         const struct task_kind *t = &s->services[i].task;
-        if (gt_table_put(names, t->name, (void *)t)) {
-            return scenario_wrong(s, t->said, err, "a second service '" GT_STR_FMT "'",
-                                  GT_STR_ARG(t->name));
-        }
+        r = check_name(s, t, names, err);
         total += peak(s, i);
-        if (total > SCENARIO_TASKS_MAX) {
-            return scenario_wrong(s, t->said, err, "more than %d tasks in all", SCENARIO_TASKS_MAX);
+        if (r == 0 && total > SCENARIO_TASKS_MAX) {
+            r = scenario_wrong(s, t->said, err, "more than %d tasks in all", SCENARIO_TASKS_MAX);
         }
     }
-    return 0;
+    for (size_t i = 0; r == 0 && i < s->n_events; i++) {
+        if (s->events[i].action == SCENARIO_RUN) {
+            r = check_name(s, &s->events[i].task, names, err);
+        }
+    }
+    return r;
 }
 
 static int check_target(const struct scenario *s, const struct happening *h,

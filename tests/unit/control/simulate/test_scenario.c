@@ -147,7 +147,7 @@ static const struct {
     {FLEET "services: [{name: web, desiredCount: 5001}]",
      "s.yaml:3:38: services.desiredCount must be 0 to 5000, not 5001"},
     {FLEET "services: [{name: w, cpu: 1, memory: 6}, {name: w, cpu: 1, memory: 6}]",
-     "s.yaml:3:42: a second service 'w'"},
+     "s.yaml:3:42: a second service or job 'w'"},
     {FLEET "load: [{service: web, points: {0: 1}}]",
      "s.yaml:3:18: load.service is no service of this scenario: 'web'"},
     {BASE "load: [{service: web}]", "s.yaml:4:8: load needs either points or daily"},
