@@ -82,14 +82,30 @@ void fleet_group_unref(struct fleet *f, struct fleet_group *g)
     }
 }
 
-int64_t fleet_group_tasks(const struct fleet_node *n, const struct fleet_group *g)
+/* Where a group is among a node's groups, or would be. */
+static size_t group_find(const struct fleet_node *n, const struct fleet_group *g)
 {
-    for (size_t i = 0; i < n->n_groups; i++) {
-        if (n->groups[i].name.p == g->name.p) {
-            return n->groups[i].tasks;
+    size_t lo = 0, hi = n->n_groups;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        if ((uintptr_t)n->groups[mid].name.p < (uintptr_t)g->name.p) {
+            lo = mid + 1;
+        } else {
+            hi = mid;
         }
     }
-    return 0;
+    return lo;
+}
+
+static bool group_is(const struct fleet_node *n, size_t i, const struct fleet_group *g)
+{
+    return i < n->n_groups && n->groups[i].name.p == g->name.p;
+}
+
+int64_t fleet_group_tasks(const struct fleet_node *n, const struct fleet_group *g)
+{
+    size_t i = group_find(n, g);
+    return group_is(n, i, g) ? n->groups[i].tasks : 0;
 }
 
 /* Where a node is in f->order, or would be. */
@@ -338,24 +354,29 @@ void fleet_put_load(struct fleet *f, struct gt_str id, const struct fleet_load *
     drop_if_empty(f, index);
 }
 
+static void add_group(struct fleet_node *n, size_t at, struct fleet_group *g)
+{
+    if (n->n_groups == n->groups_cap) {
+        n->groups_cap = n->groups_cap ? 2 * n->groups_cap : 4;
+        n->groups = gt_realloc(n->groups, n->groups_cap * sizeof *n->groups);
+    }
+    memmove(n->groups + at + 1, n->groups + at, (n->n_groups - at) * sizeof *n->groups);
+    n->groups[at] = (struct query_group){.name = g->name};
+    n->n_groups++;
+    g->refs++;
+}
+
 static void count_group(struct fleet *f, struct fleet_node *n, struct fleet_group *g, int by)
 {
-    size_t i = 0;
-    while (i < n->n_groups && n->groups[i].name.p != g->name.p) {
-        i++;
-    }
-    if (i == n->n_groups) {
-        if (n->n_groups == n->groups_cap) {
-            n->groups_cap = n->groups_cap ? 2 * n->groups_cap : 4;
-            n->groups = gt_realloc(n->groups, n->groups_cap * sizeof *n->groups);
-        }
-        n->groups[n->n_groups++] = (struct query_group){.name = g->name};
-        g->refs++;
+    size_t i = group_find(n, g);
+    if (!group_is(n, i, g)) {
+        add_group(n, i, g);
     }
     n->groups[i].tasks += by;
     GT_ASSERT(n->groups[i].tasks >= 0);
     if (n->groups[i].tasks == 0) {
-        n->groups[i] = n->groups[--n->n_groups];
+        n->n_groups--;
+        memmove(n->groups + i, n->groups + i + 1, (n->n_groups - i) * sizeof *n->groups);
         fleet_group_unref(f, g);
     }
     n->node.is.groups = n->groups;

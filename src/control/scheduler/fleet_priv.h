@@ -16,14 +16,14 @@ struct fleet_group {
 };
 
 struct fleet_node {
-    struct sched_node node; /* ports: the member's own, then the load's */
-    bool used, listed, loaded;
     uint32_t version; /* of the member: another one whenever it changed */
+    bool listed, loaded;
+    struct sched_node node; /* ports: the member's own, then the load's */
     struct fleet_member member;
     struct fleet_load load; /* its ports are in node.ports */
     void *texts;            /* the member's attributes and texts: one piece */
     int64_t *ports;
-    struct query_group *groups; /* their names are those of a fleet_group */
+    struct query_group *groups; /* their names are those of a fleet_group, by address */
     size_t n_groups, groups_cap;
 };
 

@@ -240,7 +240,11 @@ static const struct query *parse_test(struct parser *p)
 {
     struct query *q = gt_arena_new(p->arena, struct query);
     q->kind = Q_TEST;
-    return parse_subject(p, q) && parse_op(p, q) && parse_values(p, q) ? q : NULL;
+    if (!parse_subject(p, q) || !parse_op(p, q) || !parse_values(p, q)) {
+        return NULL;
+    }
+    q->asks_tasks = q->subject == SUBJECT_RUNNING || q->subject == SUBJECT_GROUP;
+    return q;
 }
 
 static const struct query *join(struct parser *p, enum query_kind kind, const struct query *left,
@@ -248,6 +252,7 @@ static const struct query *join(struct parser *p, enum query_kind kind, const st
 {
     struct query *q = gt_arena_new(p->arena, struct query);
     *q = (struct query){.kind = kind, .left = left, .right = right};
+    q->asks_tasks = left->asks_tasks || (right && right->asks_tasks);
     return q;
 }
 

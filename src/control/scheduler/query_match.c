@@ -212,16 +212,7 @@ bool query_matches(const struct query *q, const struct query_subject *s)
 
 bool query_asks_tasks(const struct query *q)
 {
-    switch (q->kind) {
-    case Q_AND:
-    case Q_OR:
-        return query_asks_tasks(q->left) || query_asks_tasks(q->right);
-    case Q_NOT:
-        return query_asks_tasks(q->left);
-    case Q_TEST:
-        break;
-    }
-    return q->subject == SUBJECT_RUNNING || q->subject == SUBJECT_GROUP;
+    return q->asks_tasks;
 }
 
 struct gt_str query_text(const struct query *q)

@@ -33,6 +33,7 @@ struct query_pattern;
 
 struct query {
     struct gt_str text; /* of the whole expression; only in its root */
+    bool asks_tasks;    /* this or anything below it */
     enum query_kind kind;
     const struct query *left, *right;
     enum query_subject_kind subject;

@@ -17,15 +17,15 @@
 #define SCHED_PORT(port, udp) ((int64_t)(port) | ((udp) ? 1 << 16 : 0))
 
 struct sched_node {
-    struct gt_str id;
-    struct query_subject is; /* as expressions see it */
-    bool active;
-    bool external;       /* only for requests that ask for such, and these only for it */
     int64_t cpu_free;    /* units, 1024 a core */
     int64_t memory_free; /* MiB */
     size_t addresses_free;
     const int64_t *ports; /* SCHED_PORT values in use */
     size_t n_ports;
+    bool active;
+    bool external; /* only for requests that ask for such, and these only for it */
+    struct gt_str id;
+    struct query_subject is; /* as expressions see it */
 };
 
 enum sched_strategy_type { SCHED_RANDOM, SCHED_SPREAD, SCHED_BINPACK };
