@@ -3,10 +3,11 @@
  *
  *     sim-ecs [--seeds FIRST COUNT] [--seed N [--trace] [--keep I,J,...]] [--twice]
  *
- * A seed that fails is printed with the command that plays it again. --twice plays each seed twice:
- * both must come to the same hash.
+ * A seed that fails is printed with the command that plays it again, and cut down to a short
+ * history, which is printed too. --twice plays each seed twice: both must come to the same hash.
  */
 #include "lib/base/mem.h"
+#include "shrink.h"
 #include "trial.h"
 
 #include <stdio.h>
@@ -33,6 +34,31 @@ static void add_up(struct trial_result *total, const struct trial_result *r)
     total->time_ms += r->time_ms;
 }
 
+/* What is left of a failing seed, as it happens, and how to see it again. */
+static void explain(const struct options *o, const struct trial_result *first, uint64_t seed)
+{
+    enum { RUNS = 300 };
+    printf("    %s --seed %llu --trace\n", o->self, (unsigned long long)seed);
+    if (!first->violated || o->keep) {
+        return;
+    }
+    unsigned *keep = gt_new_array(unsigned, first->acts + 1);
+    size_t n;
+    shrink(seed, first, RUNS, keep, &n);
+    printf("    cut down from %zu acts to %zu:\n    %s --seed %llu --trace --keep ", first->acts, n,
+           o->self, (unsigned long long)seed);
+    for (size_t i = 0; i < n; i++) {
+        printf("%s%u", i ? "," : "", keep[i]);
+    }
+    printf("%s\n", n ? "" : "none");
+    fflush(stdout);
+    struct trial_options options = {.seed = seed, .trace = true, .keep = keep, .n_keep = n};
+    struct trial_result again;
+    struct gt_err err;
+    trial_run(&options, &again, &err);
+    free(keep);
+}
+
 static int run_one(const struct options *o, uint64_t seed, struct trial_result *total)
 {
     struct trial_options options = {
@@ -40,16 +66,13 @@ static int run_one(const struct options *o, uint64_t seed, struct trial_result *
     struct trial_result first, second = {0};
     struct gt_err err;
     int r = trial_run(&options, &first, &err);
-    options.trace = false;
-    if (r >= 0 && o->twice) {
-        r = trial_run(&options, &second, &err);
-    }
     if (r < 0) {
-        printf("not ok: %s\n    %s --seed %llu --trace\n", err.msg, o->self,
-               (unsigned long long)seed);
+        printf("not ok: %s\n", err.msg);
+        explain(o, &first, seed);
         return 1;
     }
-    if (o->twice && first.hash != second.hash) {
+    options.trace = false;
+    if (o->twice && (trial_run(&options, &second, &err) < 0 || first.hash != second.hash)) {
         printf("not ok: seed %llu went two ways: %016llx, %016llx\n", (unsigned long long)seed,
                (unsigned long long)first.hash, (unsigned long long)second.hash);
         return 1;
@@ -61,7 +84,7 @@ static int run_one(const struct options *o, uint64_t seed, struct trial_result *
 static void parse_keep(struct options *o, const char *text)
 {
     o->keep = gt_new_array(unsigned, strlen(text) + 1);
-    for (char *end; *text; text = *end ? end + 1 : end) {
+    for (char *end; *text && strcmp(text, "none") != 0; text = *end ? end + 1 : end) {
         o->keep[o->n_keep++] = (unsigned)strtoul(text, &end, 10);
     }
 }
