@@ -25,9 +25,12 @@ enum {
 
 static const size_t turn[CORE_CLASSES] = {TURN_AGENT, TURN_API, TURN_BACKGROUND};
 
+/* By who has the role, or holds the lock while nobody has it. */
 static int64_t clock_now(struct core_thread *ct)
 {
-    return ct->options.clock ? ct->options.clock(ct->options.clock_arg) : gt_clock_real_ms();
+    int64_t real =
+        ct->options.clock ? ct->options.clock(ct->options.clock_arg) : gt_clock_real_ms();
+    return core_clock_read(&ct->clock, real, gt_clock_mono_ms());
 }
 
 /* ---- running one call; the caller has the role ---- */
@@ -384,6 +387,7 @@ int core_thread_start(struct journal *journal, const struct service *const *serv
     uint64_t bytes;
     size_t n = journal_snapshots(journal, marks, &bytes);
     ct->last_snapshot = n ? marks[n - 1].revision : 0;
+    core_clock_init(&ct->clock, core_time(ct->core), gt_clock_mono_ms());
     gate_init(&ct->gate, core_revision(ct->core));
     ct->gate.answered = forget_unanswered;
     ct->gate.arg = ct;

@@ -8,6 +8,7 @@
 #ifndef GT_CONTROL_CORE_THREAD_PRIV_H
 #define GT_CONTROL_CORE_THREAD_PRIV_H
 
+#include "control/core/clock.h"
 #include "control/core/thread.h"
 #include "lib/base/table.h"
 
@@ -94,6 +95,7 @@ struct core_thread {
     struct core *core;
     struct journal *journal;
     struct core_thread_options options;
+    struct core_clock clock;
     struct gate gate;
     struct parking parking;
 

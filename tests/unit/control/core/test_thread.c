@@ -205,6 +205,16 @@ static int rang(struct tx *tx, void *arg, struct gt_err *err)
     return tx_wait_over(tx) ? 2 : 1;
 }
 
+/* It never does. */
+static int rang_twice(struct tx *tx, void *arg, struct gt_err *err)
+{
+    if (!tx_wait_over(tx)) {
+        tx_wait(tx, tx_key(tx, "rang-twice/"), tx_now(tx) + *(int *)arg);
+        return 0;
+    }
+    return 2;
+}
+
 GT_TEST(alarms_and_long_polls)
 {
     struct journal *j = open_sqlite();
@@ -219,6 +229,36 @@ GT_TEST(alarms_and_long_polls)
     core_thread_stop(ct);
     journal_close(j);
     remove_dir();
+}
+
+static int64_t stepping_clock(void *arg)
+{
+    return gt_clock_real_ms() + atomic_load((atomic_llong *)arg);
+}
+
+/* Neither an alarm nor a long poll waits until the clock is where it was. */
+GT_TEST(a_clock_that_steps_back_delays_nothing)
+{
+    atomic_llong ahead = 0;
+    struct core_thread_options o = {.clock = stepping_clock, .clock_arg = &ahead};
+    struct journal *j = memory_journal_new();
+    struct core_thread *ct = start(j, &o);
+    assert_int_equal(call(ct, set_alarm, NULL), 0);
+    atomic_store(&ahead, -3600000);
+    int64_t begin = gt_clock_mono_ms();
+    assert_int_equal(call(ct, rang, &(int){20000}), 1);
+    assert_int_equal(call(ct, rang_twice, &(int){30}), 2);
+    assert_in_range(gt_clock_mono_ms() - begin, 29, 5000);
+    core_thread_stop(ct);
+    struct journal *copy = memory_journal_copy(j, UINT64_MAX);
+    journal_close(j);
+    j = copy;
+    ct = start(j, &o); /* the core's time is ahead of the clock from the beginning */
+    begin = gt_clock_mono_ms();
+    assert_int_equal(call(ct, rang_twice, &(int){30}), 2);
+    assert_in_range(gt_clock_mono_ms() - begin, 29, 5000);
+    core_thread_stop(ct);
+    journal_close(j);
 }
 
 static atomic_int done_calls;
@@ -441,5 +481,5 @@ GT_TEST(a_failed_commit_ends_the_process)
 
 GT_RUN(GT_CASE(many_workers_memory), GT_CASE(many_workers_sqlite), GT_CASE(alarms_and_long_polls),
        GT_CASE(stop_answers_who_waits), GT_CASE(answers_leave_once_and_durable),
-       GT_CASE(a_full_queue_refuses), GT_CASE(without_room_it_only_reads),
-       GT_CASE(a_failed_commit_ends_the_process))
+       GT_CASE(a_clock_that_steps_back_delays_nothing), GT_CASE(a_full_queue_refuses),
+       GT_CASE(without_room_it_only_reads), GT_CASE(a_failed_commit_ends_the_process))
