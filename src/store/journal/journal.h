@@ -140,6 +140,11 @@ GT_DEFINE_AUTO(journal, struct journal *, journal_close)
 
 struct journal *memory_journal_new(void);
 void memory_journal_set_room(struct journal *j, bool room); /* what journal_has_room() says */
+/* The next append does not succeed: on_failed is called, and nothing is taken any more. The entry
+ * is lost, or (`keep`) there nevertheless. */
+void memory_journal_break(struct journal *j, bool keep);
+/* Changes or cuts off some byte of what recovery reads, chosen by `dice`. False: there is none. */
+bool memory_journal_damage(struct journal *j, uint64_t dice);
 /* What a crash leaves: a journal with all entries up to `revision`. The original stays. */
 struct journal *memory_journal_copy(struct journal *j, uint64_t revision);
 

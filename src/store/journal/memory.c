@@ -1,5 +1,8 @@
 /* The journal of tests and of the simulator: a list of encoded entries. Durable at once. */
+#include "lib/base/rand.h"
 #include "store/journal/journal_priv.h"
+
+enum soundness { SOUND, BREAKS, BREAKS_LATE, BROKEN };
 
 struct memory_journal {
     struct journal base;
@@ -7,6 +10,7 @@ struct memory_journal {
     size_t n, cap;
     uint64_t first;
     bool full;
+    enum soundness soundness;
     struct journal_stats stats;
     uint64_t snapshot_revision; /* 0: none */
     int64_t snapshot_time;
@@ -89,9 +93,8 @@ static size_t memory_snapshots(struct journal *j, struct journal_mark *to, uint6
     return 1;
 }
 
-static void keep(struct journal *j, uint64_t revision, struct gt_buf *encoded)
+static void keep(struct memory_journal *m, uint64_t revision, struct gt_buf *encoded)
 {
-    struct memory_journal *m = self(j);
     if (m->n == m->cap) {
         m->cap = m->cap ? m->cap * 2 : 64;
         m->entries = gt_realloc(m->entries, m->cap * sizeof *m->entries);
@@ -103,21 +106,61 @@ static void keep(struct journal *j, uint64_t revision, struct gt_buf *encoded)
     m->stats.entries++;
     m->stats.bytes += encoded->n;
     m->entries[m->n++] = *encoded;
-    if (j->events.on_durable) {
-        j->events.on_durable(j->events.arg, revision);
-    }
 }
 
 static void memory_append(struct journal *j, const struct journal_entry *entry)
 {
-    struct gt_buf encoded = GT_BUF_INIT(JOURNAL_ENTRY_MAX);
-    journal_encode(entry, &encoded);
-    keep(j, entry->revision, &encoded);
+    struct memory_journal *m = self(j);
+    bool lost = m->soundness == BREAKS || m->soundness == BROKEN;
+    bool fails = m->soundness == BREAKS || m->soundness == BREAKS_LATE;
+    if (!lost) {
+        struct gt_buf encoded = GT_BUF_INIT(JOURNAL_ENTRY_MAX);
+        journal_encode(entry, &encoded);
+        keep(m, entry->revision, &encoded);
+    }
+    if (m->soundness == SOUND && j->events.on_durable) {
+        j->events.on_durable(j->events.arg, entry->revision);
+    }
+    m->soundness = m->soundness == SOUND ? SOUND : BROKEN;
+    if (fails && j->events.on_failed) {
+        struct gt_err err;
+        gt_err_set(&err, GT_ERR_IO, "the journal was told not to write");
+        j->events.on_failed(j->events.arg, &err);
+    }
+}
+
+void memory_journal_break(struct journal *j, bool keep)
+{
+    self(j)->soundness = keep ? BREAKS_LATE : BREAKS;
+}
+
+bool memory_journal_damage(struct journal *j, uint64_t dice)
+{
+    struct memory_journal *m = self(j);
+    struct gt_prng rng = {.state = dice};
+    size_t covered = m->snapshot_revision >= m->first
+                         ? GT_MIN(m->n, (size_t)(m->snapshot_revision - m->first + 1))
+                         : 0;
+    size_t n = m->n - covered + (m->snapshot_revision > 0);
+    if (!n) {
+        return false;
+    }
+    size_t at = covered + (size_t)gt_prng_below(&rng, n);
+    struct gt_buf *b = at < m->n ? &m->entries[at] : &m->snapshot;
+    size_t byte = (size_t)gt_prng_below(&rng, b->n);
+    if (gt_prng_below(&rng, 2)) {
+        b->p[byte] = (char)(b->p[byte] ^ (1 << gt_prng_below(&rng, 8)));
+    } else {
+        b->n = byte; /* torn */
+    }
+    return true;
 }
 
 static int memory_flush(struct journal *j, struct gt_err *err)
 {
-    return 0;
+    return self(j)->soundness == BROKEN
+               ? gt_err_set(err, GT_ERR_IO, "the journal was told not to write")
+               : 0;
 }
 
 static bool memory_snapshot(struct journal *j, const struct journal_snapshot *snapshot)
@@ -236,7 +279,7 @@ struct journal *memory_journal_copy(struct journal *j, uint64_t revision)
     for (size_t i = 0; i < from->n && from->first + i <= revision; i++) {
         struct gt_buf b = GT_BUF_INIT(JOURNAL_ENTRY_MAX);
         gt_buf_str(&b, gt_buf_view(&from->entries[i]));
-        keep(&m->base, from->first + i, &b);
+        keep(m, from->first + i, &b);
     }
     if (from->snapshot_revision && from->snapshot_revision <= revision) {
         gt_buf_str(&m->snapshot, gt_buf_view(&from->snapshot));
