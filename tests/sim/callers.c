@@ -82,6 +82,7 @@ static void create_service(struct trial *t, struct known_service *v)
     v->unsure = v->unsure || unanswered(&c);
     if (c.result >= 0) {
         v->exists = true;
+        v->wild = false;
         v->desired = desired;
     }
 }
@@ -94,7 +95,9 @@ static void update_service(struct trial *t, struct known_service *v)
         ask(t, &ecs_op_update_service, NULL, "{\"service\":\"%s\",\"desiredCount\":%d%s%s}",
             v->name, (int)desired, chance(t, 40) ? ",\"taskDefinition\":\"app\"" : "",
             chance(t, 20) ? ",\"forceNewDeployment\":true" : "");
-    must(t, &c);
+    if (!v->wild) {
+        must(t, &c);
+    }
     v->unsure = v->unsure || unanswered(&c);
     v->desired = c.result >= 0 ? desired : v->desired;
 }
@@ -176,7 +179,7 @@ void callers_set_up(struct trial *t)
     register_door(t);
 }
 
-void callers_play(struct trial *t)
+void callers_play(struct trial *t, unsigned node)
 {
     struct known_service *v = &t->services[between(t, 0, SERVICES - 1)];
     int64_t dice = between(t, 0, 99);
@@ -217,6 +220,7 @@ void callers_look(struct trial *t)
 {
     for (int i = 0; i < SERVICES; i++) {
         look(t, &t->services[i], /* believe= */ true);
+        t->services[i].wild = true;
     }
 }
 
@@ -236,13 +240,31 @@ void callers_recovered(struct trial *t)
     }
 }
 
-void callers_take_away(struct trial *t)
+/* Whatever somebody made. */
+static void delete_services(struct trial *t)
 {
-    for (int i = 0; i < SERVICES; i++) {
-        if (t->services[i].exists) {
-            delete_service(t, &t->services[i]);
+    const char *key = NULL;
+    struct gt_str value;
+    char at[512] = SIM_PLACE "ecs/service/", prefix[] = SIM_PLACE "ecs/service/";
+    while (core_next_key(t->w.core, prefix, at, &key, &value)) {
+        snprintf(at, sizeof at, "%s", key);
+        const struct rec_ecs_service *s = state_get(t, at, &rec_ecs_service_desc);
+        if (s && gt_str_is(s->status, "ACTIVE")) {
+            struct core_call c = ask(t, &ecs_op_delete_service, NULL,
+                                     "{\"cluster\":\"" GT_STR_FMT "\",\"service\":\"" GT_STR_FMT
+                                     "\",\"force\":true}",
+                                     GT_STR_ARG(s->cluster), GT_STR_ARG(s->name));
+            must(t, &c);
         }
     }
+    for (int i = 0; i < SERVICES; i++) {
+        t->services[i].exists = t->services[i].wild = false;
+    }
+}
+
+void callers_take_away(struct trial *t)
+{
+    delete_services(t);
     struct ecs_list_tasks_out *list;
     for (;;) { /* those that are wanted; the list has 100 of them */
         struct core_call c = ask(t, &ecs_op_list_tasks, &list, "{\"cluster\":\"default\"}");
@@ -257,4 +279,43 @@ void callers_take_away(struct trial *t)
         }
         gt_arena_reset(&t->w.arena);
     }
+}
+
+static void activate_again(void *arg, uint64_t a, uint64_t b)
+{
+    callers_activate(arg);
+}
+
+/* Those that drain do so no more: what is wanted needs them. */
+void callers_activate(struct trial *t)
+{
+    for (unsigned i = 0; i < t->plan.nodes; i++) {
+        const char *id = sim_agents_node(t->agents, i)->spec.id;
+        struct core_call c = ask(t, &ecs_op_update_container_instances_state, NULL,
+                                 "{\"containerInstances\":[\"%s\"],\"status\":\"ACTIVE\"}", id);
+        must(t, &c);
+        gt_arena_reset(&t->w.arena);
+        if (unanswered(&c)) {
+            sim_at(&t->w, 100, activate_again, t, 0, 0);
+            return;
+        }
+    }
+}
+
+void callers_drain(struct trial *t, unsigned node)
+{
+    struct core_call c =
+        ask(t, &ecs_op_update_container_instances_state, NULL,
+            "{\"containerInstances\":[\"%s\"],\"status\":\"%s\"}",
+            sim_agents_node(t->agents, node)->spec.id, chance(t, 60) ? "DRAINING" : "ACTIVE");
+    must(t, &c);
+}
+
+enum answered callers_deregister(struct trial *t, unsigned node)
+{
+    struct core_call c = ask(t, &ecs_op_deregister_container_instance, NULL,
+                             "{\"containerInstance\":\"%s\",\"force\":true}",
+                             sim_agents_node(t->agents, node)->spec.id);
+    bool gone = gt_streq(c.err.msg, "The referenced container instance is inactive.");
+    return unanswered(&c) ? NO_ANSWER : c.result >= 0 || gone ? YES : NO;
 }

@@ -1,7 +1,5 @@
-/* What goes wrong: networks, agents, machines, images, and the server itself. */
+/* What goes wrong with networks, agents, machines and images. */
 #include "trial_priv.h"
-
-#include "control/services/agent/agent.h"
 
 #include <stdio.h>
 
@@ -24,7 +22,7 @@ struct sim_passage fault_passage(void *arg, const struct sim_node *n, bool to_se
 }
 
 /* Sometimes long enough for the node to be given up. */
-static void cut(struct trial *t, unsigned node)
+void fault_cut(struct trial *t, unsigned node)
 {
     int64_t until = t->w.now + between(t, 100, 2 * LOST_AFTER_MS);
     int64_t ways = between(t, 0, 3); /* half of the time both */
@@ -36,7 +34,7 @@ static void cut(struct trial *t, unsigned node)
     t->cuts[node].to_node = ways == 0 ? t->cuts[node].to_node : until;
 }
 
-static void cut_many(struct trial *t)
+void fault_cut_many(struct trial *t, unsigned node)
 {
     int64_t until = t->w.now + between(t, LOST_AFTER_MS / 2, 3 * LOST_AFTER_MS);
     unsigned share = (unsigned)between(t, 20, 100);
@@ -49,7 +47,7 @@ static void cut_many(struct trial *t)
           (long long)(until - t->w.now));
 }
 
-static void noise(struct trial *t)
+void fault_noise(struct trial *t, unsigned node)
 {
     t->net.state = gt_prng_next(&t->dice);
     t->noise_until = t->w.now + between(t, 500, 15000);
@@ -91,7 +89,7 @@ void fault_fate(void *arg, const struct sim_node *n, const struct sim_task *task
     }
 }
 
-static void trouble(struct trial *t)
+void fault_trouble(struct trial *t, unsigned node)
 {
     static const char *const names[] = {"fail", "are slow", "crash at once"};
     t->trouble = (unsigned)between(t, 0, TROUBLES - 1);
@@ -99,152 +97,60 @@ static void trouble(struct trial *t)
     trace(t, "images %s for %lld ms", names[t->trouble], (long long)(t->trouble_until - t->w.now));
 }
 
-/* ---- the server ---- */
+/* ---- machines ---- */
 
-enum death {
-    NOT_YET,
-    UNDURABLE,  /* in a call that wrote, before that is durable */
-    UNANSWERED, /* ... after it is, before the answer leaves */
-};
+void fault_agent_dies(struct trial *t, unsigned node)
+{
+    sim_agents_start(t->agents, node, between(t, 50, 3000));
+}
 
-size_t fault_turn(void *arg)
+void fault_node_dies(struct trial *t, unsigned node)
+{
+    sim_agents_crash(t->agents, node, chance(t, 50));
+    sim_agents_start(t->agents, node,
+                     chance(t, 70) ? between(t, 50, 5000) : between(t, 5000, 30000));
+}
+
+/* A machine is made from the image of another one, with its identity; in the end it goes. */
+static void clone_ends(void *arg, uint64_t node, uint64_t unused)
 {
     struct trial *t = arg;
-    if (t->death.dead) {
-        return 0;
-    }
-    return !t->calm && t->w.now < t->slow_until ? gt_prng_below(&t->net, 2) : SIZE_MAX;
+    sim_agents_crash(t->agents, (unsigned)node, /* notes_survive= */ false);
 }
 
-bool fault_cut_off(void *arg, const struct core_call *c, uint64_t before)
+void fault_clone(struct trial *t, unsigned node)
 {
-    struct trial *t = arg;
-    uint64_t after = core_revision(t->w.core);
-    note_hash(t);
-    if (c->result < 0 && after != before) {
-        violation(t, "who is refused changes nothing", GT_STR_FMT " was refused and wrote",
-                  GT_STR_ARG(c->label));
-    }
-    if (!t->death.dead && t->death.when != NOT_YET && after != before) {
-        t->death.dead = true;
-        t->death.keeps = t->death.when == UNDURABLE ? GT_MAX(before, t->w.durable) : after;
-        trace(t, "the server dies in " GT_STR_FMT ", %s", GT_STR_ARG(c->label),
-              t->death.when == UNDURABLE ? "before it is durable" : "before it answers");
-    }
-    return t->death.dead;
+    unsigned n = sim_agents_add(t->agents, &sim_agents_node(t->agents, node)->spec);
+    t->liars[node].cloned = t->liars[n].cloned = true;
+    sim_agents_start(t->agents, n, 1);
+    sim_at(&t->w, between(t, 1000, 20000), clone_ends, t, n, 0);
 }
 
-/* Some of what was committed and nobody was told of may be lost with the process. */
-static void server_dies(struct trial *t)
+static void deregister_again(void *arg, uint64_t node, uint64_t unused)
 {
-    int64_t when = between(t, 0, 2);
-    if (when == 0) {
-        uint64_t undurable = core_revision(t->w.core) - t->w.durable;
-        t->death.dead = true;
-        t->death.keeps = t->w.durable + (uint64_t)between(t, 0, (int64_t)undurable);
-        trace(t, "the server dies; revision %llu is kept", (unsigned long long)t->death.keeps);
-    } else {
-        t->death.when = when == 1 ? UNDURABLE : UNANSWERED;
-    }
+    fault_deregister(arg, (unsigned)node);
 }
 
-int server_restart(struct trial *t)
+void fault_deregister(struct trial *t, unsigned node)
 {
-    uint64_t keeps = t->death.keeps;
-    t->death.dead = false;
-    t->death.when = NOT_YET;
-    t->result.restarts++;
-    int r = sim_world_restart(&t->w, memory_journal_copy(t->w.journal, keeps), t->err);
-    if (r < 0) {
-        return gt_err_wrap(t->err, "recovery");
+    enum { TEXT = 32 };
+    struct sim_node *n = sim_agents_node(t->agents, node);
+    if (t->liars[node].cloned) {
+        return; /* a clone would come back under the old name */
     }
-    if (core_revision(t->w.core) != keeps || core_hash(t->w.core) != t->hashes[keeps]) {
-        return violation(t, "recovery gives the same state", "revision %llu is another one",
-                         (unsigned long long)keeps);
+    enum answered a = callers_deregister(t, node);
+    if (a == NO_ANSWER) {
+        sim_at(&t->w, 200, deregister_again, t, node, 0);
     }
-    sim_agents_server_restarted(t->agents);
-    for (unsigned i = 0; i < t->plan.nodes; i++) {
-        struct sim_node *n = sim_agents_node(t->agents, i);
-        n->heard = n->heard ? t->w.now : 0; /* deadlines start anew */
-    }
-    watch_recovered(t);
-    callers_recovered(t);
-    return gt_err_code(t->err);
-}
-
-/* ---- liveness, as the server's own actor is ---- */
-
-static bool is_lost(struct trial *t, const struct sim_node *n)
-{
-    char key[128];
-    snprintf(key, sizeof key, SIM_PLACE "ecs/node/default/%s", n->spec.id);
-    const struct rec_ecs_node *rec = state_get(t, key, &rec_ecs_node_desc);
-    return rec && rec->lost;
-}
-
-void liveness_look(void *arg, uint64_t a, uint64_t b)
-{
-    struct trial *t = arg;
-    if (t->over) {
+    if (a != YES) {
         return;
     }
-    sim_at(&t->w, 1000, liveness_look, t, 0, 0);
-    for (unsigned i = 0; i < t->plan.nodes; i++) {
-        const struct sim_node *n = sim_agents_node(t->agents, i);
-        bool late = n->heard && t->w.now - n->heard > LOST_AFTER_MS;
-        if (!n->heard || late == is_lost(t, n)) {
-            continue;
-        }
-        trace(t, "node %u is %s", i, late ? "lost" : "back");
-        if (late) {
-            struct agent_node_lost_in in = {.node_id = gt_str(n->spec.id)};
-            struct agent_node_lost_out out = {0};
-            sim_world_call(&t->w, agent_control(), &agent_op_node_lost, &sim_internal, &in, &out);
-            t->result.nodes_lost++;
-        } else {
-            struct agent_node_back_in in = {.node_id = gt_str(n->spec.id)};
-            struct agent_node_back_out out = {0};
-            sim_world_call(&t->w, agent_control(), &agent_op_node_back, &sim_internal, &in, &out);
-        }
-    }
-}
-
-/* ---- acts ---- */
-
-void fault_play(struct trial *t, const struct act *a)
-{
-    switch (a->kind) {
-    case ACT_CUT:
-        cut(t, a->node);
-        break;
-    case ACT_CUT_MANY:
-        cut_many(t);
-        break;
-    case ACT_NOISE:
-        noise(t);
-        break;
-    case ACT_AGENT_DIES:
-        sim_agents_start(t->agents, a->node, between(t, 50, 3000));
-        break;
-    case ACT_NODE_DIES:
-        sim_agents_crash(t->agents, a->node, chance(t, 50));
-        sim_agents_start(t->agents, a->node,
-                         chance(t, 70) ? between(t, 50, 5000) : between(t, 5000, 30000));
-        break;
-    case ACT_SERVER_DIES:
-        server_dies(t);
-        break;
-    case ACT_SLOW_CORE:
-        t->slow_until = t->w.now + between(t, 100, 6000);
-        break;
-    case ACT_TROUBLE:
-        trouble(t);
-        break;
-    case ACT_CALL:
-    case ACT_RANDOM_CALL:
-    case ACT_KINDS:
-        break;
-    }
+    sim_agents_crash(t->agents, node, /* notes_survive= */ false);
+    char *id = gt_arena_alloc(&t->texts, TEXT);
+    snprintf(id, TEXT, "node%u-%u", node, ++t->ids);
+    n->spec.id = id;
+    n->heard = 0;
+    sim_agents_start(t->agents, node, between(t, 10, 5000));
 }
 
 void faults_cease(struct trial *t)
@@ -252,5 +158,14 @@ void faults_cease(struct trial *t)
     t->calm = true;
     t->noise_until = t->trouble_until = 0;
     t->death.when = NOT_YET;
-    memset(t->cuts, 0, t->plan.nodes * sizeof *t->cuts);
+    memset(t->cuts, 0, sim_agents_count(t->agents) * sizeof *t->cuts);
+    for (unsigned i = t->plan.nodes; i < sim_agents_count(t->agents); i++) {
+        clone_ends(t, i, 0);
+    }
+    for (unsigned i = 0; i < t->plan.nodes; i++) { /* who fought with a clone starts clean */
+        if (t->liars[i].cloned) {
+            sim_agents_start(t->agents, i, 100);
+        }
+    }
+    callers_activate(t);
 }

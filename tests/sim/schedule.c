@@ -6,8 +6,9 @@ static const struct {
     const char *name;
     int64_t mean;
     bool node;
+    void (*play)(struct trial *t, unsigned node);
 } kinds[ACT_KINDS] = {
-#define X(name, mean, node) {#name, mean, node},
+#define X(name, mean, node, fn) {#name, mean, node, fn},
     ACTS(X)
 #undef X
 };
@@ -90,13 +91,7 @@ static void play(void *arg, uint64_t i, uint64_t unused)
     }
     t->dice.state = a->seed;
     trace(t, "%zu: %s node %u", (size_t)i, act_name(a->kind), a->node);
-    if (a->kind == ACT_CALL) {
-        callers_play(t);
-    } else if (a->kind == ACT_RANDOM_CALL) {
-        random_call(t);
-    } else {
-        fault_play(t, a);
-    }
+    kinds[a->kind].play(t, a->node);
 }
 
 void schedule_acts(struct trial *t)

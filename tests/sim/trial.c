@@ -101,14 +101,16 @@ static void add_nodes(struct trial *t)
 {
     enum { TEXT = 32 };
     t->specs = gt_new_array(struct sim_node_spec, t->plan.nodes);
-    t->cuts = gt_new_array(struct cut, t->plan.nodes);
+    size_t most = t->plan.nodes + t->n_acts; /* with clones */
+    t->cuts = gt_new_array(struct cut, most);
+    t->liars = gt_new_array(struct liar, most);
     char *text = gt_arena_alloc(&t->texts, (size_t)t->plan.nodes * 2 * TEXT);
     for (unsigned i = 0; i < t->plan.nodes; i++) {
         char *id = text + (size_t)i * 2 * TEXT, *subnet = id + TEXT;
         snprintf(id, TEXT, "node%u", i);
         snprintf(subnet, TEXT, "10.%u.%u.0/24", 1 + i / 256, i % 256);
-        t->specs[i] =
-            (struct sim_node_spec){.id = id, .subnet = subnet, .cpu = 65536, .memory = 131072};
+        t->specs[i] = (struct sim_node_spec){
+            .id = id, .subnet = subnet, .cpu = NODE_CPU, .memory = NODE_MEMORY};
         sim_agents_add(t->agents, &t->specs[i]);
         sim_agents_start(t->agents, i, between(t, 0, 3000));
     }
@@ -124,9 +126,9 @@ static int open_world(struct trial *t)
                                   .start_ms = START_S * 1000LL,
                                   .services = served,
                                   .arg = t,
-                                  .turn = fault_turn,
+                                  .turn = server_turn,
                                   .stepped = stepped,
-                                  .cut_off = fault_cut_off};
+                                  .cut_off = server_cut_off};
     t->start = o.start_ms;
     int r = sim_world_open(&t->w, &o, t->err);
     bool large = t->plan.nodes > 100;
@@ -139,6 +141,7 @@ static int open_world(struct trial *t)
                               .report_ms = large ? 50 : 5};
     t->agents = sim_agents_new(&t->w, &rules);
     sim_world_listen(&t->w, watch_written, t);
+    server_listen(t);
     return r;
 }
 
@@ -232,6 +235,7 @@ int trial_run(const struct trial_options *options, struct trial_result *ret, str
     free(t->acts);
     free(t->specs);
     free(t->cuts);
+    free(t->liars);
     free(t);
     return r;
 }

@@ -11,23 +11,33 @@ enum {
     SERVICES = 4,
     BY_TOKEN = 4,
     LOST_AFTER_MS = 10000,
+    NODE_CPU = 65536,
+    NODE_MEMORY = 131072,
 };
 
-/* name, mean time between two in ms in a small trial (0: not by itself), of one node */
+/* name, mean time between two in ms in a small trial, whether it is about one node, what it does */
 #define ACTS(X)                                                                                    \
-    X(CALL, 2000, false)        /* somebody calls the API */                                       \
-    X(RANDOM_CALL, 8000, false) /* ... with whatever */                                            \
-    X(CUT, 20000, true)         /* a node's network, one way or both, for a while */               \
-    X(CUT_MANY, 90000, false)   /* that of a share of all nodes at once */                         \
-    X(NOISE, 20000, false)      /* messages are lost, late, and come twice */                      \
-    X(AGENT_DIES, 20000, true)  /* its containers run on */                                        \
-    X(NODE_DIES, 30000, true)   /* the machine loses power */                                      \
-    X(SERVER_DIES, 15000, false)                                                                   \
-    X(SLOW_CORE, 30000, false) /* the controllers hardly get a turn */                             \
-    X(TROUBLE, 30000, false)   /* images fail, are slow, or crash at once */
+    X(CALL, 2000, false, callers_play)            /* somebody calls the API */                     \
+    X(RANDOM_CALL, 5000, false, random_call)      /* ... with whatever */                          \
+    X(DRAIN, 40000, true, callers_drain)          /* or does not drain any more */                 \
+    X(DEREGISTER, 120000, true, fault_deregister) /* the machine comes back as a new node */       \
+    X(CUT, 20000, true, fault_cut)            /* a node's network, one way or both, for a while */ \
+    X(CUT_MANY, 90000, false, fault_cut_many) /* that of a share of all nodes at once */           \
+    X(NOISE, 20000, false, fault_noise)       /* messages are lost, late, and come twice */        \
+    X(AGENT_DIES, 20000, true, fault_agent_dies) /* its containers run on */                       \
+    X(NODE_DIES, 30000, true, fault_node_dies)   /* the machine loses power */                     \
+    X(CLONE, 120000, true, fault_clone)          /* another machine has the same identity */       \
+    X(LIE, 15000, true, lie)                     /* an agent says what is not so */                \
+    X(TROUBLE, 30000, false, fault_trouble)      /* images fail, are slow, or crash at once */     \
+    X(SLOW_CORE, 30000, false, server_slow)      /* the controllers hardly get a turn */           \
+    X(SERVER_DIES, 15000, false, server_dies)                                                      \
+    X(JOURNAL_FAILS, 40000, false, server_journal_fails) /* a write does not succeed */            \
+    X(DAMAGE, 60000, false, server_damage) /* of a copy of the journal: it is refused */           \
+    X(SNAPSHOT, 20000, false, server_snapshot)                                                     \
+    X(CLOCK, 60000, false, server_clock) /* the server's steps forward or back */
 
 enum act_kind {
-#define X(name, mean, node) ACT_##name,
+#define X(name, mean, node, fn) ACT_##name,
     ACTS(X)
 #undef X
         ACT_KINDS
@@ -54,6 +64,7 @@ struct plan {
 struct known_service {
     bool exists;
     bool unsure; /* a call about it had no answer */
+    bool wild;   /* who knows what it wants: nodes may not have it */
     int64_t desired;
     char name[16];
 };
@@ -67,6 +78,18 @@ struct cut {
 struct by_token {
     uint64_t token;
     size_t tasks;
+};
+
+/* What lies need to know of a node. */
+struct liar {
+    char old_session[128];
+    bool cloned; /* at some time */
+};
+
+enum death {
+    NOT_YET,
+    UNDURABLE,  /* in a call that wrote, before that is durable */
+    UNANSWERED, /* ... after it is, before the answer leaves */
 };
 
 struct watch;
@@ -95,7 +118,9 @@ struct trial {
     struct gt_table told; /* task id -> "": somebody was told that it exists */
 
     /* faults */
-    struct cut *cuts; /* by node */
+    struct cut *cuts; /* by node, as are the next ones */
+    struct liar *liars;
+    unsigned ids; /* given to machines that came back as new nodes */
     int64_t noise_until, slow_until, trouble_until;
     unsigned loss, twice, late; /* percent; late: most ms */
     unsigned trouble;           /* which */
@@ -126,28 +151,34 @@ void schedule_plan(struct trial *t); /* from the seed: the plan and all acts */
 void schedule_acts(struct trial *t); /* puts those to play on the queue */
 const char *act_name(enum act_kind kind);
 
-/* faults.c */
-void fault_play(struct trial *t, const struct act *a);
+/* What acts do, each in the file that its name begins with. */
+#define X(name, mean, node, fn) void fn(struct trial *t, unsigned n);
+ACTS(X)
+#undef X
+
+/* faults.c: networks, agents, machines, tasks */
 void faults_cease(struct trial *t);
 struct sim_passage fault_passage(void *arg, const struct sim_node *n, bool to_server);
 void fault_fate(void *arg, const struct sim_node *n, const struct sim_task *task,
                 struct sim_fate *ret);
-bool fault_cut_off(void *arg, const struct core_call *c, uint64_t before);
-size_t fault_turn(void *arg);
+
+/* server.c: its process, its journal, its clock, its look at who is still there */
+void server_listen(struct trial *t);
+bool server_cut_off(void *arg, const struct core_call *c, uint64_t before);
+size_t server_turn(void *arg);
 int server_restart(struct trial *t); /* when death.dead */
 void liveness_look(void *arg, uint64_t a, uint64_t b);
 
 /* callers.c */
-void callers_set_up(struct trial *t); /* cluster, first task definition */
-void callers_play(struct trial *t);
+void callers_set_up(struct trial *t);    /* cluster, first task definition */
 void callers_take_away(struct trial *t); /* every service and task is to go */
 /* After a crash: what was told must be there, and what was not answered is looked up. */
 void callers_recovered(struct trial *t);
 /* Whatever became of the services, it is what is known of them. */
 void callers_look(struct trial *t);
-
-/* random_call.c */
-void random_call(struct trial *t);
+void callers_activate(struct trial *t); /* no node drains any more */
+enum answered { NO, YES, NO_ANSWER };
+enum answered callers_deregister(struct trial *t, unsigned node);
 
 /* watch.c: what must hold, kept up to date with each key that is written. */
 struct watch *watch_new(struct trial *t);

@@ -27,11 +27,17 @@ struct watch *watch_new(struct trial *t)
     return w;
 }
 
+static void free_task(struct seen_task *s)
+{
+    free(s->ports);
+    free(s);
+}
+
 /* Forgets the state, not what happened on the nodes. */
 static void clear(struct watch *w)
 {
     gt_list_for_each (it, tmp, &w->all_tasks) {
-        free(gt_list_entry(it, struct seen_task, link));
+        free_task(gt_list_entry(it, struct seen_task, link));
     }
     gt_list_for_each (it, tmp, &w->all_nodes) {
         free(gt_list_entry(it, struct seen_node, link));
@@ -143,7 +149,11 @@ static void take(struct watch *w, struct seen_task *s, const struct rec_ecs_task
     s->ghost = r->ghost;
     s->cpu = r->reserved_cpu;
     s->memory = r->reserved_memory;
-    s->port = r->reserved_ports.n ? r->reserved_ports.v[0] : 0;
+    if (!s->ports && r->reserved_ports.n) {
+        s->n_ports = r->reserved_ports.n;
+        s->ports = gt_new_array(int64_t, s->n_ports);
+        memcpy(s->ports, r->reserved_ports.v, s->n_ports * sizeof *s->ports);
+    }
     s->scheduler = gt_str_is(r->stop_code, "ServiceSchedulerInitiated");
     s->has_exit =
         r->containers.n && r->containers.v[0].has_exit_code && r->last_status == TASK_STOPPED;
@@ -215,7 +225,7 @@ static int forget_task(struct trial *t, struct seen_task *s)
     gt_table_del(&w->tasks, gt_str(s->id));
     gt_list_remove(&s->link);
     gt_list_remove(&s->on_node);
-    free(s);
+    free_task(s);
     return r;
 }
 
@@ -261,7 +271,8 @@ static int look_at_node(struct trial *t, struct seen_node *n)
     const struct rec_ecs_node *rec = state_get(t, key, &rec_ecs_node_desc);
     snprintf(key, sizeof key, LOST_PREFIX "%s", n->id);
     const struct rec_ecs_lost *left = state_get(t, key, &rec_ecs_lost_desc);
-    n->lost = rec && rec->lost;
+    n->registered = rec;
+    n->lost = !rec || rec->lost; /* what was deregistered runs nothing either */
     n->left = left;
     snprintf(n->left_after, sizeof n->left_after, GT_STR_FMT,
              GT_STR_ARG(left ? left->after : gt_str("")));
@@ -276,11 +287,25 @@ static int look_at_node(struct trial *t, struct seen_node *n)
     return 0;
 }
 
-static int check_addresses(struct trial *t, const struct seen_node *n, const struct rec_ecs_load *l)
+/* One more port of the node is held: it must be held once in its load, and by nobody before. */
+static int check_port(struct trial *t, const struct seen_node *n, const struct rec_ecs_load *l,
+                      int64_t port, struct gt_table *held)
+{
+    size_t reserved = 0;
+    for (size_t i = 0; i < l->ports.n; i++) {
+        reserved += l->ports.v[i] == port;
+    }
+    if (gt_table_put(held, gt_str_n((const char *)&port, sizeof port), held) || reserved != 1) {
+        return violation(t, "nothing is held twice", "port %d on %s, reserved %zu times", (int)port,
+                         n->id, reserved);
+    }
+    return 0;
+}
+
+static int check_held(struct trial *t, const struct seen_node *n, const struct rec_ecs_load *l,
+                      struct gt_table *held)
 {
     unsigned char bits[32] = {0};
-    int64_t ports[64];
-    size_t n_ports = 0;
     gt_list_for_each (it, tmp, &n->tasks) {
         const struct seen_task *s = gt_list_entry(it, struct seen_task, on_node);
         if (!holds(s)) {
@@ -291,18 +316,15 @@ static int check_addresses(struct trial *t, const struct seen_node *n, const str
             return violation(t, "nothing is held twice", "address %s", s->address);
         }
         bits[a / 8] |= (unsigned char)(a ? 1 << (a % 8) : 0);
-        for (size_t i = 0; s->port && i < n_ports; i++) {
-            if (ports[i] == s->port) {
-                return violation(t, "nothing is held twice", "port %d on %s", (int)s->port, n->id);
+        for (size_t i = 0; i < s->n_ports; i++) {
+            if (check_port(t, n, l, s->ports[i], held) < 0) {
+                return -1;
             }
-        }
-        if (s->port && n_ports < GT_ARRAY_LEN(ports)) {
-            ports[n_ports++] = s->port;
         }
     }
     static const unsigned char none[sizeof bits];
     const void *kept = l->addresses.n == sizeof none ? l->addresses.p : (const char *)none;
-    if (memcmp(kept, bits, sizeof bits) != 0 || l->ports.n != n_ports) {
+    if (memcmp(kept, bits, sizeof bits) != 0 || l->ports.n != held->count) {
         return violation(t, "a node's load is what its tasks hold",
                          "%s: other addresses or ports are reserved than its tasks have", n->id);
     }
@@ -311,12 +333,13 @@ static int check_addresses(struct trial *t, const struct seen_node *n, const str
 
 static int check_load(struct trial *t, struct seen_node *n)
 {
-    static const struct rec_ecs_load nothing;
     char key[256];
     n->dirty = false;
     snprintf(key, sizeof key, LOAD_PREFIX "%s", n->id);
     const struct rec_ecs_load *l = state_get(t, key, &rec_ecs_load_desc);
-    l = l ? l : &nothing;
+    if (!l) {
+        return n->registered ? violation(t, "a node has a load", "%s has none", n->id) : 0;
+    }
     if (l->cpu != n->cpu || l->memory != n->memory || l->running != n->running ||
         l->pending != n->pending) {
         return violation(t, "a node's load is what its tasks hold",
@@ -325,7 +348,15 @@ static int check_load(struct trial *t, struct seen_node *n)
                          n->id, (int)l->cpu, (int)l->memory, (int)l->running, (int)l->pending,
                          (int)n->cpu, (int)n->memory, (int)n->running, (int)n->pending);
     }
-    return check_addresses(t, n, l);
+    if (n->cpu < 0 || l->cpu > NODE_CPU || l->memory > NODE_MEMORY) {
+        return violation(t, "nothing is held twice", "%s: cpu %d, memory %d", n->id, (int)l->cpu,
+                         (int)l->memory);
+    }
+    struct gt_table held;
+    gt_table_init(&held);
+    int r = check_held(t, n, l, &held);
+    gt_table_fini(&held);
+    return r;
 }
 
 /* ---- services ---- */
@@ -479,6 +510,9 @@ void watch_node(void *arg, const struct sim_node *n, const struct sim_task *task
     struct trial *t = arg;
     trace(t, "node %u: task %.6s is %s", n->index, task->id, task_state_name(task->status));
     const struct seen_task *s = gt_table_get(&t->watch->tasks, gt_str(task->id));
+    if (t->liars[n->index].cloned) {
+        return; /* two machines do what is said to one */
+    }
     if (s && s->status == TASK_STOPPED && !s->ghost && task->status == TASK_RUNNING) {
         violation(t, "a stopped task never runs again", "task %s on %s", task->id, n->spec.id);
     }

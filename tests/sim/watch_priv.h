@@ -10,6 +10,7 @@ struct seen_node {
     char id[48];
     int64_t cpu, memory, running, pending; /* sums of its tasks */
     int64_t holding;
+    bool registered, draining;
     bool lost, left;     /* left: its tasks are being stopped ... */
     char left_after[65]; /* ... and were up to this one */
     bool dirty;          /* its load is to be looked at */
@@ -28,7 +29,8 @@ struct seen_task {
     struct seen_node *node;
     struct seen_service *service; /* NULL: none */
     int64_t status, desired, sequence, generation, cpu, memory;
-    int64_t port; /* static host port; 0: none */
+    int64_t *ports; /* static host ports */
+    size_t n_ports;
     bool ghost, has_exit, scheduler;
     int64_t exit_code;
 };

@@ -122,12 +122,22 @@ static void take_report(struct sim_agents *a, struct sim_node *n, const struct m
     }
 }
 
-static void session_over(struct sim_agents *a, struct sim_node *n)
+static void register_again(void *arg, uint64_t node, uint64_t life)
 {
-    if (n->registered) {
+    struct sim_agents *a = arg;
+    struct sim_node *n = agents_current(a, node, life);
+    if (n && !n->registered && !n->waits[CALL_REGISTER]) {
+        agents_register(a, n);
+    }
+}
+
+/* Not at once: two machines with one identity would keep the server busy. */
+static void session_over(struct sim_agents *a, struct sim_node *n, const struct message *m)
+{
+    if (n->registered && gt_streq(n->session, m->session)) {
         n->registered = false;
         n->waits[CALL_POLL] = n->waits[CALL_REPORT] = 0;
-        agents_register(a, n);
+        sim_at(a->w, a->rules.retry_ms, register_again, a, n->index, n->life);
     }
 }
 
@@ -141,7 +151,7 @@ static void delivered(void *arg, uint64_t message, uint64_t unused)
     } else if (n) {
         n->waits[m->kind] = 0;
         if (m->stale) {
-            session_over(a, n);
+            session_over(a, n, m);
         } else if (m->kind == CALL_REGISTER) {
             agents_registered(a, n, m->new_session);
         } else if (m->kind == CALL_POLL) {

@@ -32,7 +32,9 @@ static int start_core(struct sim_world *w, struct gt_err *err)
                              .tight = w->options.tight,
                              .on_write = on_write,
                              .on_write_arg = w};
-    return core_new(w->journal, w->options.services, &o, &w->core, err);
+    int r = core_new(w->journal, w->options.services, &o, &w->core, err);
+    core_clock_init(&w->clock, r < 0 ? 0 : core_time(w->core), w->now);
+    return r;
 }
 
 int sim_world_open(struct sim_world *w, const struct sim_world_options *options, struct gt_err *err)
@@ -64,6 +66,12 @@ void sim_at(struct sim_world *w, int64_t delay, sim_event_fn *fn, void *arg, uin
     sim_queue_push(&w->queue, w->now + delay, fn, arg, a, b);
 }
 
+/* What the server's clock reads, as core_thread's. */
+static int64_t clock_now(struct sim_world *w)
+{
+    return core_clock_read(&w->clock, w->now + w->clock_error, w->now);
+}
+
 /* ---- steps ---- */
 
 static int stepped(struct sim_world *w, struct gt_err *err)
@@ -75,7 +83,7 @@ static int run_controllers(struct sim_world *w, struct gt_err *err)
 {
     size_t most = w->options.turn ? w->options.turn(w->options.arg) : SIZE_MAX;
     for (size_t n = 0; n < most; n++) {
-        if (core_step_controllers(w->core, w->now + w->clock_error, 1) == 0) {
+        if (core_step_controllers(w->core, clock_now(w), 1) == 0) {
             break;
         }
         if (n == STEPS_A_TURN) {
@@ -90,13 +98,10 @@ static int run_controllers(struct sim_world *w, struct gt_err *err)
 }
 
 /* When the next alarm is due, in virtual time. */
-static int64_t next_alarm(const struct sim_world *w)
+static int64_t next_alarm(struct sim_world *w)
 {
     int64_t when = core_next_alarm(w->core);
-    if (when == INT64_MAX) {
-        return when;
-    }
-    return when <= core_time(w->core) ? w->now : GT_MAX(when - w->clock_error, w->now);
+    return when == INT64_MAX ? when : w->now + GT_MAX(when - clock_now(w), (int64_t)0);
 }
 
 static int step(struct sim_world *w, struct gt_err *err)
@@ -131,7 +136,7 @@ int sim_world_run(struct sim_world *w, int64_t end, struct gt_err *err)
 void sim_world_apply(struct sim_world *w, struct core_call *call)
 {
     uint64_t before = core_revision(w->core);
-    core_apply(w->core, call, w->now + w->clock_error);
+    core_apply(w->core, call, clock_now(w));
     w->calls++;
     if (w->options.cut_off && w->options.cut_off(w->options.arg, call, before)) {
         call->wait_prefix = NULL;

@@ -17,6 +17,7 @@
 #ifndef GT_CONTROL_SIM_WORLD_H
 #define GT_CONTROL_SIM_WORLD_H
 
+#include "control/core/clock.h"
 #include "control/core/core.h"
 #include "control/sim/queue.h"
 #include "lib/base/arena.h"
@@ -54,7 +55,8 @@ struct sim_world {
     struct sim_world_options options;
     struct sim_queue queue;
     int64_t now;         /* virtual time, ms since 1970 */
-    int64_t clock_error; /* what the server's clock is ahead */
+    int64_t clock_error; /* what the system's clock is ahead */
+    struct core_clock clock;
     struct core *core;
     struct journal *journal;
     uint64_t durable;      /* something that was answered depends on this revision */
