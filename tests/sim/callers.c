@@ -216,10 +216,13 @@ static void look(struct trial *t, struct known_service *v, bool believe)
     v->unsure = false;
 }
 
-void callers_look(struct trial *t)
+void callers_look(struct trial *t, bool answered)
 {
     for (int i = 0; i < SERVICES; i++) {
-        look(t, &t->services[i], /* believe= */ true);
+        if (answered) {
+            look(t, &t->services[i], /* believe= */ true);
+        }
+        t->services[i].unsure = !answered;
         t->services[i].wild = true;
     }
 }

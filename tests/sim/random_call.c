@@ -215,6 +215,6 @@ void random_call(struct trial *t, unsigned node)
     trace(t, "%s %.*s: %s", op->op->name, (int)GT_MIN(body.n, (size_t)1000), body.p,
           c.result < 0 ? c.err.msg : "ok");
     if (core_revision(t->w.core) != before && strstr(op->op->name, "Service")) {
-        callers_look(t);
+        callers_look(t, c.result >= 0);
     }
 }

@@ -1,6 +1,7 @@
 /* The server's process, its journal, its clock, and its look at who is still there. */
 #include "trial_priv.h"
 
+#include "control/core/replay.h"
 #include "control/services/agent/agent.h"
 
 #include <stdio.h>
@@ -108,7 +109,7 @@ void server_snapshot(struct trial *t, unsigned node)
     t->w.durable = core_revision(t->w.core); /* a snapshot comes after what it holds */
     struct gt_err err;
     if (core_snapshot(t->w.core) && core_snapshot_reap(t->w.core, &err)) {
-        journal_forget(t->w.journal, core_revision(t->w.core) - (uint64_t)between(t, 0, 20));
+        journal_forget(t->w.journal, core_revision(t->w.core) - (uint64_t)between(t, 0, 20), 0);
     }
 }
 
@@ -125,6 +126,29 @@ void server_damage(struct trial *t, unsigned node)
     }
     core_free(core);
     journal_close(copy);
+}
+
+static void differs(void *arg, const struct core_difference *d)
+{
+    violation(arg, "replay writes the same",
+              "revision %llu, " GT_STR_FMT ", \"" GT_STR_FMT "\": %s",
+              (unsigned long long)d->revision, GT_STR_ARG(d->label), GT_STR_ARG(d->key), d->what);
+}
+
+int server_replay(struct trial *t)
+{
+    struct core_replay_options o = {
+        .all = true, .tight = t->plan.tight, .differs = differs, .arg = t};
+    struct core_replayed r;
+    struct gt_err err;
+    if (core_replay(t->w.journal, t->w.options.services, &o, &r, &err) < 0) {
+        return violation(t, "replay writes the same", "%s", err.msg);
+    }
+    if (r.hash != core_hash(t->w.core) || r.recorded != r.hash) {
+        return violation(t, "replay writes the same", "another state than revision %llu",
+                         (unsigned long long)r.to);
+    }
+    return gt_err_code(t->err);
 }
 
 /* ---- the clock ---- */

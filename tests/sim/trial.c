@@ -202,7 +202,8 @@ static int run(struct trial *t)
         r = run_for(t, AFTERWARDS_MS);
         r = r < 0 ? r : rest_empty(t);
     }
-    return r < 0 ? r : watch_everything(t);
+    r = r < 0 ? r : watch_everything(t);
+    return r < 0 ? r : server_replay(t);
 }
 
 int trial_run(const struct trial_options *options, struct trial_result *ret, struct gt_err *err)

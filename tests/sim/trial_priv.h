@@ -167,6 +167,7 @@ void server_listen(struct trial *t);
 bool server_cut_off(void *arg, const struct core_call *c, uint64_t before);
 size_t server_turn(void *arg);
 int server_restart(struct trial *t); /* when death.dead */
+int server_replay(struct trial *t); /* every entry that is kept is run again, and writes the same */
 void liveness_look(void *arg, uint64_t a, uint64_t b);
 
 /* callers.c */
@@ -174,8 +175,8 @@ void callers_set_up(struct trial *t);    /* cluster, first task definition */
 void callers_take_away(struct trial *t); /* every service and task is to go */
 /* After a crash: what was told must be there, and what was not answered is looked up. */
 void callers_recovered(struct trial *t);
-/* Whatever became of the services, it is what is known of them. */
-void callers_look(struct trial *t);
+/* Whatever became of the services, it is what is known of them; or nobody knows. */
+void callers_look(struct trial *t, bool answered);
 void callers_activate(struct trial *t); /* no node drains any more */
 enum answered { NO, YES, NO_ANSWER };
 enum answered callers_deregister(struct trial *t, unsigned node);

@@ -213,12 +213,16 @@ int core_replay(struct journal *journal, const struct service *const *services,
     uint64_t first = span->first.revision;
     uint64_t newest = span->n_snapshots ? span->snapshots[span->n_snapshots - 1].revision : 0;
     ret->from = first ? first - 1 : newest;
+    if (ret->from && span->n_snapshots) { /* entries before the oldest snapshot stand on nothing */
+        ret->from = GT_MAX(ret->from, span->snapshots[0].revision);
+    }
     uint64_t to = options->to ? options->to : GT_MAX(span->last.revision, newest);
     free(span);
     n = n < 0 ? n : core_open_at(journal, services, NULL, GT_MIN(ret->from, to), &r.core, err);
     if (n < 0) {
         return n;
     }
+    r.core->options.tight = options->tight;
     struct core_replay_options bounded = *options;
     bounded.to = to; /* a server may go on writing meanwhile */
     r.options = &bounded;

@@ -20,6 +20,7 @@ struct core_replay_options {
     uint64_t to;       /* the last revision; 0: the newest */
     const char *build; /* entries of this one are executed */
     bool all;          /* ... and of every other */
+    unsigned tight;    /* core_options.tight, as it was */
     void (*differs)(void *arg, const struct core_difference *d);
     void *arg;
 };
