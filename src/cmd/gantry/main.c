@@ -18,6 +18,7 @@ static const struct verb {
     {"logs", cmd_logs, "show a task's output; -f follows"},
     {"exec", cmd_exec, "run a command in a running task"},
     {"stop", cmd_stop, "stop tasks"},
+    {"explain", cmd_explain, "why a task is where it is, or fits nowhere; what would help"},
     {"images", cmd_images, "list the images of this node"},
     {"nodes", cmd_nodes, "list nodes"},
     {"drain", cmd_drain, "empty a node"},

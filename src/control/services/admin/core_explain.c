@@ -49,6 +49,12 @@ static int not_found(struct gt_err *err, const char *what, struct gt_str name)
                       "There is no %s '" GT_STR_FMT "'.", what, GT_STR_ARG(name));
 }
 
+static int no_node(struct gt_err *err, struct gt_str said)
+{
+    return gt_err_aws(err, GT_ERR_NOT_FOUND, "NodeNotFoundException",
+                      "There is no node for such tasks called '" GT_STR_FMT "'.", GT_STR_ARG(said));
+}
+
 static int find_task(struct tx *tx, struct gt_str said, struct subject *s, struct gt_err *err)
 {
     s->task = task_of(tx, s->cluster, said);
@@ -280,7 +286,7 @@ static int show_nodes(const struct scene *s, struct gt_str node, size_t most,
             show_node(s, &s->v[i], &out->nodes.v[out->nodes.n++]);
         }
     }
-    return node.n && !out->nodes.n ? not_found(err, "node for such tasks called", node) : 0;
+    return node.n && !out->nodes.n ? no_node(err, node) : 0;
 }
 
 int admin_explain(struct tx *tx, const struct admin_explain_in *in, struct admin_explain_out *out,
@@ -317,7 +323,7 @@ int admin_explain(struct tx *tx, const struct admin_explain_in *in, struct admin
     }
     struct gt_str node = in->node, id = name_of_arn(tx, node, "container-instance");
     if (node.n && !name_in_cluster(id, of.cluster, &node)) {
-        return not_found(err, "node", in->node);
+        return no_node(err, in->node);
     }
     return show_nodes(&s, node, in->has_max_nodes ? (size_t)in->max_nodes : NODES_SHOWN, out, err);
 }

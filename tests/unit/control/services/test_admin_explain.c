@@ -88,7 +88,7 @@ GT_TEST(wrong_names)
     world_has(world_call(&w, "Explain", "{'task': 'nope'}"), "ResourceNotFoundException");
     world_has(world_call(&w, "Explain", "{'service': 'nope'}"), "ResourceNotFoundException");
     world_has(world_call(&w, "Explain", "{'service': 's', 'node': 'nope'}"),
-              "ResourceNotFoundException");
+              "NodeNotFoundException");
     world_has(world_call(&w, "Explain", "{'service': 's', 'cluster': 'nope'}"),
               "ClusterNotFoundException");
     world_has(world_call(&w, "Explain", "{}"), "InvalidParameterException");
