@@ -1,5 +1,4 @@
 /* What a scenario asks of the API, in JSON as clients do. */
-#include "control/services/agent/agent.h"
 #include "control/services/ecs/ecs.h"
 #include "control/simulate/play_priv.h"
 #include "lib/base/mem.h"
@@ -184,13 +183,4 @@ int ask_drain(struct play *p, const struct target *t, bool drain, struct place_s
         }
     }
     return r;
-}
-
-void ask_lost(struct play *p, unsigned node)
-{
-    struct agent_node_lost_in in = {.node_id = gt_str(p->f->nodes[node].name)};
-    struct agent_node_lost_out out = {0};
-    struct core_call c =
-        sim_world_call(&p->w, agent_control(), &agent_op_node_lost, &sim_internal, &in, &out);
-    GT_ASSERT(c.result == 0);
 }

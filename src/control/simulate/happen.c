@@ -1,38 +1,28 @@
 /* What the scenario lets happen, as events of the world. */
-#include "control/services/agent/agent.h"
 #include "control/simulate/play_priv.h"
 #include "lib/base/mem.h"
 
 #include <stdio.h>
 
-/* How often the server looks for silent nodes; how long a machine takes to be counted again after
- * its agent registered and said what became of its tasks. */
-enum { LOOK_MS = 500, BACK_MS = 1000 };
+/* How long a machine takes to be counted again: until its agent has registered and said what became
+ * of its tasks. */
+enum { BACK_MS = 1000 };
+
+/* So often, but not more often than each second, is looked who has no place. */
+enum { LOOKS = 3600, LOOK_MS = 1000 };
 
 static void happen(void *arg, uint64_t event, uint64_t reverse);
 
 /* ---- nodes ---- */
 
-static void node_silent(void *arg, uint64_t node, uint64_t life)
-{
-    struct play *p = arg;
-    if (p->nodes[node].life == life) {
-        ask_lost(p, (unsigned)node);
-    }
-}
-
-/* The last heartbeat was some time before the end of the node. */
 static void lose(struct play *p, unsigned node)
 {
     struct play_node *n = &p->nodes[node];
+    heartbeat_changed(p, node);
     n->down = true;
     n->life++;
     sim_agents_crash(p->agents, node, /* notes_survive= */ false);
     track_node_is(&p->track, node, /* up= */ false, n->drained);
-    int64_t heard = play_draw(p, (struct span){0, AGENT_HEARTBEAT_MS});
-    int64_t look = play_draw(p, (struct span){0, LOOK_MS});
-    sim_at(&p->w, GT_MAX(p->s->lost_after - heard + look, (int64_t)0), node_silent, p, node,
-           n->life);
 }
 
 static void node_counts(void *arg, uint64_t node, uint64_t life)
@@ -48,6 +38,7 @@ static void come_back(struct play *p, unsigned node)
     struct play_node *n = &p->nodes[node];
     n->down = false;
     n->life++;
+    heartbeat_changed(p, node);
     sim_agents_start(p->agents, node, 0);
     sim_at(&p->w, BACK_MS, node_counts, p, node, n->life);
 }
@@ -177,6 +168,9 @@ static void try_run(void *arg, uint64_t run, uint64_t unused)
     int64_t placed = ask_run(p, (unsigned)(p->s->n_services + r->job), &h->task, r->left);
     job->placed += placed;
     r->left -= placed;
+    if (r->left > job->unplaced.missing && p->err->kind == GT_ERR_NONE) {
+        diagnose(p, (unsigned)(p->s->n_services + r->job), r->left, &job->unplaced);
+    }
     if (r->left && h->retry && p->err->kind == GT_ERR_NONE) {
         sim_at(&p->w, h->retry, try_run, p, run, 0);
         return;
@@ -226,6 +220,22 @@ static void happen(void *arg, uint64_t event, uint64_t reverse)
     }
 }
 
+/* At the moment when most tasks have no place it is asked why. */
+static void look_for_waiting(void *arg, uint64_t a, uint64_t b)
+{
+    struct play *p = arg;
+    for (unsigned i = 0; i < p->s->n_services; i++) {
+        const struct track_kind *k = &p->track.kinds[i];
+        struct outcome_unplaced *u = &p->out->services[i].unplaced;
+        /* In a deployment old tasks may hold the room that new ones want. */
+        int64_t missing = GT_MAX(k->desired - k->placed, (int64_t)1);
+        if (k->waits && missing > u->missing) {
+            diagnose(p, i, missing, u);
+        }
+    }
+    sim_at(&p->w, GT_MAX(p->s->duration / LOOKS, (int64_t)LOOK_MS), look_for_waiting, p, 0, 0);
+}
+
 static void sample(void *arg, uint64_t a, uint64_t b)
 {
     struct play *p = arg;
@@ -236,6 +246,7 @@ static void sample(void *arg, uint64_t a, uint64_t b)
 void happen_plan(struct play *p)
 {
     sim_at(&p->w, 0, sample, p, 0, 0);
+    sim_at(&p->w, 0, look_for_waiting, p, 0, 0);
     for (size_t i = 0; i < p->s->n_loads; i++) {
         const struct load *l = &p->s->loads[i];
         sim_at(&p->w, l->every, load_follows, p, i, (uint64_t)load_desired(l, 0));

@@ -210,13 +210,24 @@ static void watch(struct measure *m, unsigned service, enum scenario_action acti
     m->t->kinds[service].touched = true;
 }
 
-void measure_event(struct measure *m, const struct happening *what, enum scenario_action action,
-                   const char *text)
+static void note(struct measure *m, const struct happening *what, enum scenario_action action,
+                 const char *text)
 {
     struct outcome *o = m->out;
     o->events = grow(o->arena, o->events, o->n_events, &m->cap_events, sizeof *o->events);
     o->events[o->n_events++] = (struct outcome_event){
         .at = now(m), .what = what, .action = action, .text = gt_arena_strdup(o->arena, text)};
+}
+
+void measure_note(struct measure *m, const char *text)
+{
+    note(m, NULL, SCENARIO_N_ACTIONS, text);
+}
+
+void measure_event(struct measure *m, const struct happening *what, enum scenario_action action,
+                   const char *text)
+{
+    note(m, what, action, text);
     if (action == SCENARIO_DEPLOY || action == SCENARIO_SCALE) {
         watch(m, what->service, action);
     } else if (action == SCENARIO_LOSE || action == SCENARIO_DRAIN) {

@@ -22,6 +22,8 @@ void measure_stepped(struct measure *m);
 void measure_sample(struct measure *m);
 void measure_end(struct measure *m);
 
+/* The server did something by itself that is worth a line. */
+void measure_note(struct measure *m, const char *text);
 /* Something happens now. What becomes of the services is watched; `text` is kept. To be called
  * when it is done, and before what follows from it. */
 void measure_event(struct measure *m, const struct happening *what, enum scenario_action action,

@@ -22,9 +22,9 @@ struct use {
 /* Something that happened, in order of time. */
 struct outcome_event {
     int64_t at;
-    const struct happening *what;
-    enum scenario_action action; /* the end of what lasts is the reverse */
-    const char *text;            /* "lose zone b (10 nodes)" */
+    const struct happening *what; /* NULL: the server's brake */
+    enum scenario_action action;  /* the end of what lasts is the reverse */
+    const char *text;             /* "lose zone b (10 nodes)" */
 };
 
 /* What one event did to one service, until it was as it should be: all desired tasks running; after
@@ -46,8 +46,9 @@ struct outcome_unplaced {
     int64_t ms;                     /* how long some could not, in all */
     size_t nodes[OUTCOME_REFUSALS]; /* how many nodes refused for which reason */
     const char *closest;            /* node; NULL: there is none */
-    const char *lacks;              /* what it lacks: "512 MiB of memory" */
-    const char *help;               /* what would help; NULL: not known */
+    const char *lacks;              /* why it does not fit */
+    const char *change;             /* ... and the least that would make one task fit there */
+    const char *more;               /* nodes that would take them all; NULL: none of any group */
 };
 
 struct outcome_service {

@@ -158,6 +158,7 @@ static int run(struct play *p)
     }
     p->begin = p->w.now;
     measure_begin(p->measure);
+    heartbeat_open(p);
     happen_plan(p);
     r = sim_world_run(&p->w, p->begin + p->s->duration, p->err);
     if (r == 0) {
@@ -207,6 +208,7 @@ static void close_play(struct play *p)
         free(gt_list_entry(it, struct pending_run, link));
     }
     measure_free(p->measure);
+    detector_free(p->detector);
     for (size_t i = 0; i < p->track.n_kinds; i++) {
         free(p->families[i].revisions);
     }

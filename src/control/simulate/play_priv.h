@@ -1,7 +1,8 @@
-/* The inside of play: play.c (the course), ask.c (calls of the API), happen.c (events). */
+/* The inside of play: play.c is the course of it. */
 #ifndef GT_CONTROL_SIMULATE_PLAY_PRIV_H
 #define GT_CONTROL_SIMULATE_PLAY_PRIV_H
 
+#include "control/services/agent/detector.h"
 #include "control/sim/agents.h"
 #include "control/simulate/measure.h"
 #include "control/simulate/play.h"
@@ -16,6 +17,7 @@ struct family {
 struct play_node {
     bool down, drained;
     uint64_t life; /* counts losses and returns */
+    int64_t phase; /* of its heartbeats */
 };
 
 /* A run of a job: tasks that are not placed yet. */
@@ -37,7 +39,10 @@ struct play {
     struct family *families; /* as the kinds of track */
     struct play_node *nodes;
     struct gt_list runs;
-    int64_t begin; /* virtual time; 0: services come up */
+    struct detector *detector;
+    bool braked;
+    int64_t look_until; /* the detector has much to do until then */
+    int64_t begin;      /* virtual time; 0: services come up */
     struct gt_err *err;
 };
 
@@ -55,8 +60,14 @@ int ask_deploy(struct play *p, unsigned service, struct place_said said);
 /* Returns how many of `count` tasks were placed. */
 int64_t ask_run(struct play *p, unsigned kind, const struct task_kind *k, int64_t count);
 int ask_drain(struct play *p, const struct target *t, bool drain, struct place_said said);
-/* The server has not heard the node for too long. */
-void ask_lost(struct play *p, unsigned node);
+
+/* heartbeat.c */
+void heartbeat_open(struct play *p);
+/* The node is about to fall silent, or is heard again. */
+void heartbeat_changed(struct play *p, unsigned node);
+
+/* diagnose.c: why `missing` tasks of a kind have no place now. Overwrites all but to->ms. */
+void diagnose(struct play *p, unsigned kind, int64_t missing, struct outcome_unplaced *to);
 
 /* happen.c: puts everything that the scenario lets happen into the world's queue. */
 void happen_plan(struct play *p);

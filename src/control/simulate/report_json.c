@@ -97,8 +97,11 @@ static void put_unplaced(struct out *j, const struct outcome_unplaced *u)
         put_text(j, "closest", gt_str(u->closest));
         put_text(j, "lacks", gt_str(u->lacks));
     }
-    if (u->help) {
-        put_text(j, "wouldHelp", gt_str(u->help));
+    if (u->closest && u->change[0]) {
+        put_text(j, "oneWouldFit", gt_str(u->change));
+    }
+    if (u->more) {
+        put_text(j, "allWouldFit", gt_str(u->more));
     }
     end(j, '}');
 }
@@ -144,7 +147,7 @@ static void put_event(struct out *j, const struct outcome_event *e)
 {
     open(j, NULL, '{');
     put_int(j, "atMs", e->at);
-    put_text(j, "action", gt_str(scenario_action_word(e->action)));
+    put_text(j, "action", gt_str(e->what ? scenario_action_word(e->action) : "brake"));
     put_text(j, "what", gt_str(e->text));
     end(j, '}');
 }

@@ -255,12 +255,16 @@ static size_t choose(const struct outcome *o, bool *shown)
     return n;
 }
 
+/* Beside each other where lines are too near for that. */
 static void event_numbers(struct plot *p)
 {
+    double right = 0;
     for (size_t i = 0; i < p->o->n_events && i < EVENTS_SHOWN; i++) {
         char number[16];
+        double x = GT_MAX(x_of(p, p->o->events[i].at), right);
         snprintf(number, sizeof number, "%zu", i + 1);
-        text(p, x_of(p, p->o->events[i].at), TOP - 16, "number", "middle", number);
+        text(p, x, TOP - 16, "number", "middle", number);
+        right = x + (i + 1 < 10 ? 12 : 18);
     }
 }
 

@@ -327,10 +327,13 @@ static void unplaced(const struct table *t, struct gt_str name, const struct out
     }
     gt_buf_puts(t->to, said ? "\n" : "no nodes\n");
     if (u->closest) {
-        gt_buf_printf(t->to, "    closest: %s, which %s\n", u->closest, u->lacks);
+        gt_buf_printf(t->to, "    closest: %s: %s\n", u->closest, u->lacks);
     }
-    if (u->help) {
-        gt_buf_printf(t->to, "    would help: %s\n", u->help);
+    if (u->closest && u->change[0]) {
+        gt_buf_printf(t->to, "    one would fit: %s\n", u->change);
+    }
+    if (u->more) {
+        gt_buf_printf(t->to, "    all would fit: %s\n", u->more);
     }
 }
 

@@ -1,5 +1,7 @@
 #include "control/simulate/scenario.h"
 
+#include "control/services/agent/detector.h"
+
 #include "lib/base/mem.h"
 #include "lib/base/table.h"
 
@@ -21,7 +23,13 @@ const char *scenario_action_word(enum scenario_action action)
 
 void scenario_init(struct scenario *s, const char *name)
 {
-    *s = (struct scenario){.name = name, .seed = 1, .repeat = 1, .lost_after = 10000};
+    static const struct detector_options usual = DETECTOR_OPTIONS_DEFAULT;
+    *s = (struct scenario){.name = name,
+                           .seed = 1,
+                           .repeat = 1,
+                           .lost_after = usual.lost_after_ms,
+                           .brake_percent = usual.brake_percent,
+                           .brake_window = usual.brake_window_ms};
 }
 
 /* ---- load ---- */

@@ -152,8 +152,8 @@ struct scenario {
     const char *name; /* the file's, for messages */
     int64_t duration;
     uint64_t seed;
-    int64_t repeat; /* with seed, seed + 1 ... */
-    int64_t lost_after;
+    int64_t repeat;                                  /* with seed, seed + 1 ... */
+    int64_t lost_after, brake_percent, brake_window; /* options of the server */
     int64_t sample_every;
     struct node_group *nodes;
     size_t n_nodes;

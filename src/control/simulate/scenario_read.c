@@ -418,6 +418,8 @@ static const struct field SCENARIO_FIELDS[] = {
     {"seed", field_seed, offsetof(struct file, s.seed)},
     {"repeat", field_int, offsetof(struct file, s.repeat), .low = 1, .high = SCENARIO_REPEAT_MAX},
     {"lostAfter", field_time, offsetof(struct file, s.lost_after), .low = SECOND, .high = HOUR},
+    {"brakePercent", field_int, offsetof(struct file, s.brake_percent), .high = 100},
+    {"brakeWindow", field_time, offsetof(struct file, s.brake_window), .low = SECOND, .high = DAY},
     {"sampleEvery", field_time, offsetof(struct file, s.sample_every), .low = 100, .high = DAY},
     {"nodes", nodes_read, offsetof(struct file, s), true, 1, SCENARIO_NODES_MAX},
     {"services", services_read, offsetof(struct file, s), .high = SCENARIO_SERVICES_MAX},
