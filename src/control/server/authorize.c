@@ -13,11 +13,13 @@
 #include "lib/wire/gen/agent.h"
 #include "store/record/gen/rec_common.h"
 
-/* What a node's key may call beside the agent protocol: what its tasks need. */
+/* What a node's key may call beside the agent protocol: what its tasks need. Of log groups and
+ * repositories only those that its tasks name (services/agent/access.h). */
 static const char *const node_ops[] = {
-    "ecr.GetAuthorizationToken", "ecr.BatchGetImage",      "ecr.DescribeRepositories",
-    "logs.CreateLogGroup",       "logs.DescribeLogGroups", "logs.CreateLogStream",
-    "logs.PutLogEvents",         "sts.GetCallerIdentity",
+    "ecr.GetAuthorizationToken",
+    "logs.CreateLogGroup",
+    "logs.DescribeLogGroups",
+    "sts.GetCallerIdentity",
 };
 
 static bool node_may(const struct wire_op *op)

@@ -137,6 +137,7 @@ struct rec_agent_node_key *agent_key_confirm(struct tx *tx)
                                       : GT_MIN(key->expires_at, tx_now(tx) + AGENT_KEY_OVERLAP_MS);
     }
     k->registered = true;
+    k->region = tx_region(tx);
     put(tx, k);
     return k;
 }

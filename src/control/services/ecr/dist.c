@@ -1,5 +1,6 @@
 #include "control/services/ecr/dist.h"
 
+#include "control/services/agent/access.h"
 #include "lib/base/clock.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
@@ -82,6 +83,16 @@ int dist_fault(struct dist *d, const struct gt_err *err)
     }
 }
 
+static int ask(struct tx *tx, void *arg, struct gt_err *err)
+{
+    const struct dist *d = arg;
+    return node_may_pull(tx, d->path.name)
+               ? 0
+               : gt_err_set(err, GT_ERR_DENIED,
+                            "no task on this node has an image of '" GT_STR_FMT "'",
+                            GT_STR_ARG(d->path.name));
+}
+
 int dist_need_repo(struct dist *d)
 {
     struct gt_err err = GT_ERR_INIT;
@@ -90,8 +101,11 @@ int dist_need_repo(struct dist *d)
     }
     struct ecr_scope scope = {.account = gt_str(d->caller.account),
                               .region = gt_str(d->caller.region)};
-    int r =
-        ecr_repo_find(route_data(d->rq), scope, (struct gt_str){0}, d->path.name, &d->repo, &err);
+    int r = d->node ? data_core_call(route_data(d->rq), ask, d, &err) : 0;
+    if (r == 0) {
+        r = ecr_repo_find(route_data(d->rq), scope, (struct gt_str){0}, d->path.name, &d->repo,
+                          &err);
+    }
     if (r < 0) {
         err.kind == GT_ERR_NOT_FOUND ? dist_error(d, DIST_NAME_UNKNOWN, err.msg)
                                      : dist_fault(d, &err);
@@ -233,7 +247,9 @@ static int dist_begin(struct route_req *rq, struct gt_err *err)
     if (!op) {
         return not_allowed(d, methods);
     }
-    if (op->writes && d->node) {
+    bool pulls =
+        d->path.kind == DIST_BASE || d->path.kind == DIST_BLOB || d->path.kind == DIST_MANIFEST;
+    if (d->node && (op->writes || !pulls)) {
         return dist_error(d, DIST_DENIED, "a node's key may pull only");
     }
     if (d->path.kind == DIST_MANIFEST &&

@@ -1,4 +1,5 @@
 /* Log groups: make them, how long they keep, their tags. */
+#include "control/services/agent/access.h"
 #include "control/services/gen/logs_handlers.h"
 #include "control/services/logs/group.h"
 #include "control/services/logs/logs.h"
@@ -79,6 +80,11 @@ int logs_create_log_group(struct tx *tx, const struct logs_create_log_group_in *
     }
     if (in->deletion_protection_enabled) {
         return gt_err_set(err, GT_ERR_INVALID, "deletionProtectionEnabled is not supported.");
+    }
+    if (!node_may_name_group(tx, in->log_group_name)) {
+        return gt_err_aws(err, GT_ERR_DENIED, "AccessDeniedException",
+                          "no task on this node has the log group '" GT_STR_FMT "'",
+                          GT_STR_ARG(in->log_group_name));
     }
     if (tx_exists(tx, group_key(tx, in->log_group_name))) {
         return gt_err_set(err, GT_ERR_EXISTS, "The specified log group already exists");

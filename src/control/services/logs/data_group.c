@@ -1,4 +1,5 @@
 /* DescribeLogGroups, DeleteLogGroup, and what is done to all groups from time to time. */
+#include "control/services/agent/access.h"
 #include "control/services/gen/logs_handlers.h"
 #include "control/services/logs/group.h"
 #include "control/services/logs/logs.h"
@@ -64,6 +65,10 @@ static void show(struct tx *tx, struct describing *d, const struct rec_logs_grou
 static int describe(struct tx *tx, void *arg, struct gt_err *err)
 {
     struct describing *d = arg;
+    if (!node_may_name_group(tx, d->in->log_group_name_prefix)) {
+        return gt_err_aws(err, GT_ERR_DENIED, "AccessDeniedException",
+                          "a node's key may ask for the log groups of its tasks alone");
+    }
     char *prefix = group_key(tx, d->in->log_group_name_prefix);
     char *after = d->in->next_token.p ? group_key(tx, d->in->next_token) : NULL;
     struct tx_cursor c = tx_scan(tx, prefix, after);

@@ -3,8 +3,9 @@
  *
  * The body is whole frames of the shim's spool that begin at the offset. The answer,
  * {"nextOffset": N}, says what is durable: the node may free its spool up to there. The stream is
- * made when there is none; the group must be there.
+ * made when there is none; the group must be there, and the stream one of the node's own tasks.
  */
+#include "control/services/agent/access.h"
 #include "control/services/logs/group.h"
 #include "control/services/logs/logs.h"
 #include "lib/base/limits.h"
@@ -75,6 +76,36 @@ static int body(struct route_req *rq, const void *p, size_t n, struct gt_err *er
                : gt_err_set(err, GT_ERR_TOO_LARGE, "more than %d bytes at once", MAX_INGEST);
 }
 
+struct asking {
+    const struct ingest *in;
+    enum node_log answer;
+};
+
+static int ask(struct tx *tx, void *arg, struct gt_err *err)
+{
+    struct asking *a = arg;
+    a->answer = node_may_log(tx, gt_str(a->in->group), gt_str(a->in->stream));
+    return 0;
+}
+
+/* A node may add to the streams of its own tasks alone. */
+static int check_node(struct data_req *d, const struct ingest *in, const struct log_group_ref *g,
+                      struct gt_err *err)
+{
+    struct asking a = {.in = in};
+    if (data_principal(d)->kind != PRINCIPAL_NODE) {
+        return 0;
+    }
+    int r = data_core_call(d, ask, &a, err);
+    bool may = a.answer == NODE_LOG_OWN ||
+               (a.answer == NODE_LOG_FORGOTTEN &&
+                log_stream_find(data_store(d), g->id, gt_str(in->stream)) != 0);
+    return r < 0 || may ? r
+                        : gt_err_aws(err, GT_ERR_DENIED, "AccessDeniedException",
+                                     "stream '%s' of group '%s' is of no task on this node",
+                                     in->stream, in->group);
+}
+
 static int end(struct route_req *rq, struct gt_err *err)
 {
     struct ingest *in = route_user(rq);
@@ -82,6 +113,7 @@ static int end(struct route_req *rq, struct gt_err *err)
     struct log_group_ref g;
     uint64_t next = 0;
     int r = group_find(d, gt_str(in->group), &g, err);
+    r = r ? r : check_node(d, in, &g, err);
     if (r == 0) {
         r = log_append_frames(data_store(d), g.id, gt_str(in->stream), gt_str(in->spool),
                               in->offset, gt_buf_view(&in->body), data_now(d), &next, err);

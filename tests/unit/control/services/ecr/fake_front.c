@@ -231,6 +231,10 @@ struct gt_str route_key_secret(struct route_req *rq, struct gt_str access_key_id
         return (struct gt_str){0};
     }
     *ret_principal = (struct principal){.kind = root ? PRINCIPAL_ROOT : PRINCIPAL_NODE};
+    if (node) { /* as the server does it */
+        rq->data.who.kind = PRINCIPAL_NODE;
+        rq->data.who.name = GT_STR_LIT("node");
+    }
     snprintf(to, 64, "secret");
     return gt_str(to);
 }

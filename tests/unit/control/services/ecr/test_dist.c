@@ -171,7 +171,11 @@ GT_TEST(wants_to_know_who_is_there)
     authorize("AKIAGONE", gt_clock_real_ms() + 60000);
     assert_int_equal(ask("GET", "/v2/", NULL, NULL, NULL, NULL), 401);
     authorize("AKIANODE", gt_clock_real_ms() + 60000);
-    assert_int_equal(ask("GET", V2 "tags/list", NULL, NULL, NULL, NULL), 200);
+    assert_int_equal(ask("GET", "/v2/", NULL, NULL, NULL, NULL), 200);
+    assert_int_equal(ask("GET", V2 "tags/list", NULL, NULL, NULL, NULL), 403);
+    assert_int_equal(ask("GET", V2 "manifests/1", NULL, NULL, NULL, NULL),
+                     403); /* it has no task */
+    assert_true(says("DENIED"));
     assert_int_equal(ask("POST", V2 "blobs/uploads/", NULL, NULL, NULL, NULL), 403);
     assert_true(says("DENIED"));
     basic[20] ^= 1;
