@@ -28,6 +28,7 @@ static struct plan make_plan(struct trial *t)
         .pace = 100,
         .awsvpc = chance(t, 50),
         .restless = chance(t, 60),
+        .night = chance(t, 25),
     };
     if (t->options.seed % 500 == 499) {
         p.nodes = (unsigned)between(t, 1000, 5000);

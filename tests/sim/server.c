@@ -4,8 +4,6 @@
 #include "control/core/replay.h"
 #include "control/services/agent/agent.h"
 
-#include <stdio.h>
-
 /* ---- the server ---- */
 
 void server_slow(struct trial *t, unsigned node)
@@ -71,10 +69,7 @@ int server_restart(struct trial *t)
                          (unsigned long long)revision, (unsigned long long)told);
     }
     sim_agents_server_restarted(t->agents);
-    for (unsigned i = 0; i < t->plan.nodes; i++) {
-        struct sim_node *n = sim_agents_node(t->agents, i);
-        n->heard = n->heard ? t->w.now : 0; /* deadlines start anew */
-    }
+    liveness_start(t);
     watch_recovered(t);
     callers_recovered(t);
     return gt_err_code(t->err);
@@ -167,12 +162,55 @@ void server_clock(struct trial *t, unsigned node)
 
 /* ---- liveness, as the server's own actor is ---- */
 
-static bool is_lost(struct trial *t, const struct sim_node *n)
+static enum detector_state state_of(const struct rec_ecs_node *n)
 {
-    char key[128];
-    snprintf(key, sizeof key, SIM_PLACE "ecs/node/default/%s", n->spec.id);
-    const struct rec_ecs_node *rec = state_get(t, key, &rec_ecs_node_desc);
-    return rec && rec->lost;
+    return n->held ? DETECTOR_HELD : n->lost ? DETECTOR_LOST : DETECTOR_LIVE;
+}
+
+/* At its start, from what the core has: deadlines start anew. */
+void liveness_start(struct trial *t)
+{
+    struct detector_options o = {.lost_after_ms = LOST_AFTER_MS,
+                                 .brake_window_ms = 30000,
+                                 .brake_percent = 50,
+                                 .brake_from = 4};
+    detector_free(t->detector);
+    t->detector = detector_new(&o);
+    const char *prefix = SIM_PLACE "ecs/node/default/", *key = NULL;
+    struct gt_str value;
+    while (core_next_key(t->w.core, prefix, key, &key, &value)) {
+        const struct rec_ecs_node *n = state_get(t, key, &rec_ecs_node_desc);
+        if (n) {
+            detector_known(t->detector, n->id, state_of(n), t->w.now, t->w.now);
+        }
+    }
+    t->looked = t->w.now;
+}
+
+static void report(struct trial *t, const struct detector_change *c)
+{
+    struct core_call call;
+    if (c->state == DETECTOR_LIVE) {
+        struct agent_node_back_in in = {.node_id = gt_str(c->node)};
+        struct agent_node_back_out out = {0};
+        call =
+            sim_world_call(&t->w, agent_control(), &agent_op_node_back, &sim_internal, &in, &out);
+    } else {
+        struct agent_node_lost_in in = {.node_id = gt_str(c->node)};
+        struct agent_node_lost_out out = {0};
+        WIRE_SET(&in, held, c->state == DETECTOR_HELD);
+        call =
+            sim_world_call(&t->w, agent_control(), &agent_op_node_lost, &sim_internal, &in, &out);
+        t->result.nodes_lost += c->state == DETECTOR_LOST;
+        t->result.nodes_held += c->state == DETECTOR_HELD;
+    }
+    static const char *const names[] = {"back", "held", "lost"};
+    trace(t, "%s is %s", c->node, names[c->state]);
+    if (call.result < 0 && call.err.kind == GT_ERR_NOT_FOUND) {
+        detector_forget(t->detector, gt_str(c->node));
+    } else {
+        detector_told(t->detector, c, call.result >= 0, t->w.now);
+    }
 }
 
 void liveness_look(void *arg, uint64_t a, uint64_t b)
@@ -182,22 +220,19 @@ void liveness_look(void *arg, uint64_t a, uint64_t b)
         return;
     }
     sim_at(&t->w, 1000, liveness_look, t, 0, 0);
-    for (unsigned i = 0; i < t->plan.nodes; i++) {
+    for (unsigned i = 0; i < sim_agents_count(t->agents); i++) {
         const struct sim_node *n = sim_agents_node(t->agents, i);
-        bool late = n->heard && t->w.now - n->heard > LOST_AFTER_MS;
-        if (!n->heard || late == is_lost(t, n)) {
-            continue;
-        }
-        trace(t, "node %u is %s", i, late ? "lost" : "back");
-        if (late) {
-            struct agent_node_lost_in in = {.node_id = gt_str(n->spec.id)};
-            struct agent_node_lost_out out = {0};
-            sim_world_call(&t->w, agent_control(), &agent_op_node_lost, &sim_internal, &in, &out);
-            t->result.nodes_lost++;
-        } else {
-            struct agent_node_back_in in = {.node_id = gt_str(n->spec.id)};
-            struct agent_node_back_out out = {0};
-            sim_world_call(&t->w, agent_control(), &agent_op_node_back, &sim_internal, &in, &out);
+        if (n->heard > t->looked) {
+            detector_heard(t->detector, gt_str(n->spec.id), n->heard);
         }
     }
+    t->looked = t->w.now;
+    struct detector_change changed[64];
+    size_t n;
+    do {
+        n = detector_look(t->detector, t->w.now, changed, GT_ARRAY_LEN(changed));
+        for (size_t i = 0; i < n && !t->death.dead; i++) {
+            report(t, &changed[i]);
+        }
+    } while (n == GT_ARRAY_LEN(changed) && !t->death.dead);
 }

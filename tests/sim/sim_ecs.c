@@ -29,6 +29,7 @@ static void add_up(struct trial_result *total, const struct trial_result *r)
     total->calls += r->calls;
     total->restarts += r->restarts;
     total->nodes_lost += r->nodes_lost;
+    total->nodes_held += r->nodes_held;
     total->tasks_started += r->tasks_started;
     total->revision += r->revision;
     total->time_ms += r->time_ms;
@@ -127,11 +128,12 @@ int main(int argc, char **argv)
         failed += run_one(&o, seed, &total);
     }
     printf("%llu seeds, %d failed; %zu acts, %llu events, %llu calls, %llu revisions, %llu tasks "
-           "started, %llu server restarts, %llu nodes lost, %.1f hours\n",
+           "started, %llu server restarts, %llu nodes lost, %llu held, %.1f hours\n",
            (unsigned long long)o.n, failed, total.acts, (unsigned long long)total.events,
            (unsigned long long)total.calls, (unsigned long long)total.revision,
            (unsigned long long)total.tasks_started, (unsigned long long)total.restarts,
-           (unsigned long long)total.nodes_lost, (double)total.time_ms / 3600000);
+           (unsigned long long)total.nodes_lost, (unsigned long long)total.nodes_held,
+           (double)total.time_ms / 3600000);
     free(o.keep);
     return failed != 0;
 }

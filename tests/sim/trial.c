@@ -10,6 +10,7 @@ enum {
     START_S = 1790000000, /* a day in 2026 */
     REST_MS = 1800000,    /* how long the world gets to come to rest */
     LOOK_MS = 20000,
+    NIGHT_MS = 3 * 3600 * 1000,
     AFTERWARDS_MS = 25 * 3600 * 1000, /* when even what is kept for a day is gone */
     EVERYTHING_EVERY = 512,           /* steps between two looks at the whole state */
 };
@@ -182,17 +183,32 @@ static void nodes_leave(struct trial *t)
     }
 }
 
+/* What is held for a lost node is held for however long. */
+static int night(struct trial *t)
+{
+    for (unsigned i = 0; i < t->plan.nodes; i++) {
+        sim_agents_crash(t->agents, i, chance(t, 50));
+    }
+    int r = run_for(t, NIGHT_MS);
+    for (unsigned i = 0; i < t->plan.nodes; i++) {
+        sim_agents_start(t->agents, i, between(t, 0, 5000));
+    }
+    return r < 0 ? r : come_to(t, rest_check, REST_MS);
+}
+
 static int run(struct trial *t)
 {
     add_nodes(t);
     callers_set_up(t);
     schedule_acts(t);
+    liveness_start(t);
     sim_at(&t->w, 1000, liveness_look, t, 0, 0);
     int r = gt_err_code(t->err);
     r = r < 0 ? r : run_for(t, t->plan.duration_ms);
     faults_cease(t);
     r = r < 0 ? r : come_to(t, rest_check, REST_MS);
     r = r < 0 ? r : watch_everything(t);
+    r = r >= 0 && t->plan.night ? night(t) : r;
     if (r >= 0) {
         callers_take_away(t);
         r = come_to(t, rest_check, REST_MS);
@@ -227,6 +243,7 @@ int trial_run(const struct trial_options *options, struct trial_result *ret, str
     t->result.calls = t->w.calls;
     t->result.time_ms = time_ms(t);
     *ret = t->result;
+    detector_free(t->detector);
     sim_agents_free(t->agents);
     sim_world_close(&t->w);
     watch_free(t->watch);

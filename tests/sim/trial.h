@@ -32,7 +32,7 @@ struct trial_result {
     uint64_t revision; /* of the core in the end */
     size_t acts;       /* in the whole schedule */
     unsigned nodes;
-    uint64_t events, calls, restarts, nodes_lost, tasks_started;
+    uint64_t events, calls, restarts, nodes_lost, nodes_held, tasks_started;
     int64_t time_ms;      /* how much virtual time it was */
     const char *violated; /* the name of the invariant that does not hold; NULL: all do */
 };

@@ -2,6 +2,7 @@
 #ifndef GT_TESTS_SIM_TRIAL_PRIV_H
 #define GT_TESTS_SIM_TRIAL_PRIV_H
 
+#include "control/services/agent/detector.h"
 #include "control/sim/agents.h"
 #include "lib/base/rand.h"
 #include "store/record/gen/rec_ecs.h"
@@ -58,6 +59,7 @@ struct plan {
     int64_t pace;        /* percent: how much longer between two acts of a kind */
     bool awsvpc;
     bool restless; /* tasks end by themselves */
+    bool night;    /* in the end all machines are off for some hours */
 };
 
 /* What a caller was told of a service. */
@@ -130,6 +132,9 @@ struct trial {
         uint64_t keeps;         /* the revision that is durable */
     } death;
 
+    struct detector *detector; /* of the server that runs */
+    int64_t looked;            /* when it last did */
+
     struct watch *watch;
     uint64_t *hashes; /* of the state after each revision */
     size_t cap_hashes;
@@ -168,6 +173,7 @@ bool server_cut_off(void *arg, const struct core_call *c, uint64_t before);
 size_t server_turn(void *arg);
 int server_restart(struct trial *t); /* when death.dead */
 int server_replay(struct trial *t); /* every entry that is kept is run again, and writes the same */
+void liveness_start(struct trial *t);
 void liveness_look(void *arg, uint64_t a, uint64_t b);
 
 /* callers.c */

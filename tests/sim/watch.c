@@ -254,6 +254,10 @@ static int look_at_task(struct trial *t, const char *key)
     }
     take(w, s, r);
     count_task(w, s, 1);
+    if (fresh && s->node->closed && !w->recovering && s->status != TASK_STOPPED) {
+        return violation(t, "nothing is placed on a node that is not there", "task %s on %s", s->id,
+                         s->node->id);
+    }
     s->node->dirty = true;
     if (s->service) {
         s->service->started = s->service->started || fresh;
@@ -272,7 +276,8 @@ static int look_at_node(struct trial *t, struct seen_node *n)
     snprintf(key, sizeof key, LOST_PREFIX "%s", n->id);
     const struct rec_ecs_lost *left = state_get(t, key, &rec_ecs_lost_desc);
     n->registered = rec;
-    n->lost = !rec || rec->lost; /* what was deregistered runs nothing either */
+    n->closed = !rec || rec->lost || !gt_str_is(rec->status, "ACTIVE");
+    n->lost = !rec || (rec->lost && !rec->held); /* what was deregistered runs nothing either */
     n->left = left;
     snprintf(n->left_after, sizeof n->left_after, GT_STR_FMT,
              GT_STR_ARG(left ? left->after : gt_str("")));

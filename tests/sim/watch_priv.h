@@ -10,10 +10,10 @@ struct seen_node {
     char id[48];
     int64_t cpu, memory, running, pending; /* sums of its tasks */
     int64_t holding;
-    bool registered, draining;
-    bool lost, left;     /* left: its tasks are being stopped ... */
-    char left_after[65]; /* ... and were up to this one */
-    bool dirty;          /* its load is to be looked at */
+    bool registered, closed; /* closed: nothing new may come to it */
+    bool lost, left;         /* left: its tasks are being stopped ... */
+    char left_after[65];     /* ... and were up to this one */
+    bool dirty;              /* its load is to be looked at */
 };
 
 struct seen_service {

@@ -4,7 +4,7 @@
 #include "lib/wire/json.h"
 #include "lib/wire/validate.h"
 
-enum { STEPS_A_TURN = 1000000 };
+enum { STEPS_A_TURN = 100000 };
 
 const struct principal sim_root = {
     .kind = PRINCIPAL_ROOT,
