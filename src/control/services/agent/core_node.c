@@ -1,6 +1,7 @@
 /* RegisterNode, Heartbeat. */
 #include "control/services/agent/agent.h"
 #include "control/services/agent/join.h"
+#include "control/services/agent/subnets.h"
 #include "control/services/ecs/cluster.h"
 #include "control/services/ecs/instance.h"
 #include "control/services/ecs/names.h"
@@ -66,19 +67,6 @@ static struct rec_ecs_cluster *cluster_for(struct tx *tx, struct gt_str said, st
         tx_put(tx, key, &rec_ecs_cluster_desc, c);
     }
     return cluster_of(tx, name, err);
-}
-
-/* Whether another node of any cluster has it. */
-static bool subnet_taken(struct tx *tx, struct gt_str subnet, struct gt_str by)
-{
-    struct tx_cursor c = tx_scan(tx, tx_key(tx, "ecs/node/"), NULL);
-    for (const char *key; (key = tx_next(&c));) {
-        struct rec_ecs_node *n = tx_get(tx, key, &rec_ecs_node_desc);
-        if (!gt_str_eq(n->id, by) && gt_str_eq(n->subnet, subnet)) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* "10.1.2" of "10.1.2.0/24"; false: something else. */

@@ -114,6 +114,14 @@ GT_TEST(sessions_and_nodes)
                          "{'name': 'x', 'nodeId': 'n5', 'cpu': 1, 'memory': 1, 'subnet': "
                          "'10.9.8.0/24'}"),
               "belongs to another node");
+    world_has(world_call(&w, "RegisterNode",
+                         "{'name': 'x', 'nodeId': 'n4', 'cpu': 1, 'memory': 1, 'subnet': "
+                         "'10.9.7.0/24'}"),
+              "\"subnet\":\"10.9.7.0/24\"");
+    world_has(world_call(&w, "RegisterNode",
+                         "{'name': 'x', 'nodeId': 'n5', 'cpu': 1, 'memory': 1, 'subnet': "
+                         "'10.9.8.0/24'}"),
+              "\"subnet\":\"10.9.8.0/24\""); /* which n4 has left */
     struct gt_buf all = GT_BUF_INIT(4096);
     for (int i = 0; i < 256; i++) {
         if (i != 77) {
