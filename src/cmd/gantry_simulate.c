@@ -52,7 +52,7 @@ static bool apply(const struct options *o, struct scenario *s)
 
 static struct scenario *load(const char *path, struct gt_arena *a, struct gt_err *err)
 {
-    struct gt_buf text = GT_BUF_INIT(GT_LIMIT_SCENARIO + 1);
+    struct gt_buf text = GT_BUF_INIT(GT_LIMIT_SCENARIO);
     struct gt_arena *keep = a;
     int r = gt_streq(path, "-") ? gt_file_read(AT_FDCWD, "/dev/stdin", &text, err)
                                 : gt_file_read(AT_FDCWD, path, &text, err);
