@@ -102,6 +102,7 @@ int main(int argc, char **argv)
         }
     }
     const char *run = NULL, *name = NULL;
+    struct option_list names = {0};
     const char *lost_after = NULL, *brake_percent = NULL, *brake_window = NULL;
     struct server_options o = {.listen = "127.0.0.1:4566",
                                .state_dir = "/var/lib/gantry",
@@ -112,7 +113,10 @@ int main(int argc, char **argv)
         {"state", "DIR", "state folder (/var/lib/gantry)", &o.state_dir, NULL},
         {"account", "ID", "account, 12 digits (000000000000)", &o.account, NULL},
         {"region", "NAME", "region of registry and nodes (us-east-1)", &o.region, NULL},
-        {"tls-cert", "FILE", "certificate chain, PEM", &o.tls_cert_file, NULL},
+        {"tls-name", "NAME", "name or address that it is reached by (may come again)",
+         .list = &names},
+        {"tls-cert", "FILE", "certificate chain, PEM (one of the server's own authority)",
+         &o.tls_cert_file, NULL},
         {"tls-key", "FILE", "its private key, PEM", &o.tls_key_file, NULL},
         {"lost-after", "SECONDS", "a node that is not heard for so long is lost (10)", &lost_after,
          NULL},
@@ -138,6 +142,8 @@ int main(int argc, char **argv)
         !number_fits("brake-window", brake_window, 1, 86400, 1000, &o.nodes.brake_window_ms)) {
         return 2;
     }
+    o.tls_names = names.v;
+    o.n_tls_names = names.n;
     gt_log_init("server");
     gt_descriptors_raise(); /* a connection takes one */
     /* Buffers of requests go back to the system when they are freed: idle memory stays small. */

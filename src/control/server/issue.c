@@ -25,6 +25,6 @@ void server_issue(struct server *s, const struct wire_op *op, void *out, struct 
             gt_str(gt_arena_printf(arena, AGENT_TOKEN_PREFIX GT_STR_FMT, GT_STR_ARG(o->id)));
         o->token = gt_str(gt_arena_printf(arena, GT_STR_FMT "." GT_STR_FMT "%s%s",
                                           GT_STR_ARG(o->id), GT_STR_ARG(secret_of(s, id, arena)),
-                                          s->ca_hash[0] ? "." : "", s->ca_hash));
+                                          s->tls.hash[0] ? "." : "", s->tls.hash));
     }
 }

@@ -22,6 +22,7 @@
 #include "lib/wire/gen/iam.h"
 #include "lib/wire/gen/logs.h"
 #include "lib/wire/gen/sts.h"
+#include "lib/wire/json.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -66,12 +67,27 @@ static void health(struct http_req *rq)
     http_req_answer(rq, &a);
 }
 
+/* For a machine that wants to join: it may trust this only when it knows the authority's hash. */
+static void introduce(struct server *s, struct http_req *rq)
+{
+    struct http_answer a = HTTP_ANSWER_INIT(200);
+    gt_buf_puts(&a.body, "{\"region\":");
+    wire_json_string(&a.body, gt_str(s->region));
+    gt_buf_puts(&a.body, ",\"authority\":");
+    wire_json_string(&a.body, gt_buf_view(&s->tls.authority));
+    gt_buf_puts(&a.body, "}\n");
+    a.content_type = "application/json";
+    http_req_answer(rq, &a);
+}
+
 static void handle(struct http_req *rq, void *arg)
 {
     struct server *s = arg;
     struct gt_str path = http_req_path(rq);
     if (gt_str_is(path, "/_gantry/health")) {
         health(rq);
+    } else if (gt_str_is(path, "/_gantry/introduction")) {
+        introduce(s, rq);
     } else if (!server_route(s, rq)) {
         server_api(s, rq);
     }
@@ -130,30 +146,12 @@ const struct service *const *server_services(void)
     return all.services;
 }
 
-static int read_pem(const char *path, struct gt_buf *to, struct gt_err *err)
-{
-    return path ? gt_file_read(AT_FDCWD, path, to, err) : 0;
-}
-
-static bool loopback(const char *listen)
-{
-    return strncmp(listen, "127.", 4) == 0 || strncmp(listen, "[::1]:", 6) == 0 ||
-           strncmp(listen, "localhost:", 10) == 0;
-}
-
 static int open_http(struct server *s, const struct server_options *o, struct gt_err *err)
 {
-    gt_auto_buf struct gt_buf cert = GT_BUF_INIT(65536), key = GT_BUF_INIT(65536);
-    int r = read_pem(o->tls_cert_file, &cert, err);
-    if (r == 0) {
-        r = read_pem(o->tls_key_file, &key, err);
-    }
-    if (r < 0) {
-        return r;
-    }
+    const struct gt_certificate *c = &s->tls.certificate;
     struct http_server_options ho = {.listen = o->listen,
-                                     .tls_cert = o->tls_cert_file ? cert.p : NULL,
-                                     .tls_key = o->tls_key_file ? key.p : NULL,
+                                     .tls_cert = c->pem.n ? c->pem.p : NULL,
+                                     .tls_key = c->pem.n ? c->key.p : NULL,
                                      .handler = handle,
                                      .arg = s};
     return http_server_start(&ho, &s->http, err);
@@ -161,15 +159,8 @@ static int open_http(struct server *s, const struct server_options *o, struct gt
 
 static int start(struct server *s, const struct server_options *o, struct gt_err *err)
 {
-    bool tls = o->tls_cert_file && o->tls_key_file;
     if (!strchr(o->listen, ':')) {
         return gt_err_set(err, GT_ERR_INVALID, "--listen '%s' is not HOST:PORT", o->listen);
-    }
-    if (!tls && !loopback(o->listen)) {
-        return gt_err_set(err, GT_ERR_INVALID,
-                          "'%s' is not loopback: others could read keys and images on the way; "
-                          "give --tls-cert and --tls-key",
-                          o->listen);
     }
     gt_auto_free char *dir = gt_asprintf("%s/server", o->state_dir);
     int r = gt_mkdirs(dir, 0700, err);
@@ -178,7 +169,10 @@ static int start(struct server *s, const struct server_options *o, struct gt_err
     }
     if (r == 0) {
         sts_sealer_init(&s->sealer, s->keys.secret);
-        r = open_stores(s, dir, o->listen, tls, err);
+        r = tls_load(o, gt_clock_real_ms(), &s->tls, err);
+    }
+    if (r == 0) {
+        r = open_stores(s, dir, o->listen, s->tls.certificate.pem.n > 0, err);
     }
     if (r == 0) {
         mount_all(s);
@@ -254,5 +248,6 @@ void server_stop(struct server *s)
     ecr_store_close(s->ecr);
     log_store_close(s->logs);
     sigv4_keys_free(s->signing_keys);
+    tls_fini(&s->tls);
     free(s);
 }

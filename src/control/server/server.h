@@ -16,19 +16,22 @@
 #include "control/services/agent/detector.h"
 #include "lib/base/err.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct server;
 struct service;
 
 struct server_options {
-    const char *listen;            /* "127.0.0.1:4566"; other addresses than loopback want TLS */
+    const char *listen;            /* "127.0.0.1:4566"; others than loopback speak TLS */
     const char *state_dir;         /* server/ and root.key are made in it */
     const char *account;           /* 12 digits; NULL: "000000000000" */
     const char *region;            /* where the registry and the nodes are; NULL: "us-east-1" */
     struct detector_options nodes; /* when a node counts as lost */
-    const char *tls_cert_file, *tls_key_file; /* PEM; NULL: plain HTTP */
-    struct retention history;                 /* how much of the past is kept; 0: defaults */
+    const char *tls_cert_file, *tls_key_file; /* PEM; NULL: tls.h */
+    const char *const *tls_names; /* by which the server is reached, beside what it finds itself */
+    size_t n_tls_names;
+    struct retention history; /* how much of the past is kept; 0: defaults */
 };
 
 /* Recovers, and answers from when it returns. */

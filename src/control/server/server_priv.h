@@ -8,6 +8,7 @@
 #include "control/server/keys.h"
 #include "control/server/route.h"
 #include "control/server/server.h"
+#include "control/server/tls.h"
 #include "control/services/admin/admin.h"
 #include "control/services/sts/session.h"
 #include "lib/crypto/digest.h"
@@ -48,7 +49,7 @@ struct server {
     struct housekeeping *housekeeping;
     struct ecr_store *ecr;
     struct log_store *logs;
-    char ca_hash[GT_SHA256_HEX]; /* of our own authority's certificate; "": there is none */
+    struct tls tls;
     struct admin_host admin;
 };
 
