@@ -1,5 +1,6 @@
 /* gantry-server: the control plane. */
 #include "cmd/options.h"
+#include "cmd/server_place.h"
 #include "cmd/server_tools.h"
 #include "control/server/server.h"
 #include "lib/base/descriptors.h"
@@ -161,6 +162,9 @@ int main(int argc, char **argv)
     if (server_start(&o, &s, &err) < 0) {
         gt_error("%s", err.msg);
         return 1;
+    }
+    if (server_place_save(&o, s, &err) < 0) {
+        gt_warn("%s", err.msg);
     }
     gt_info("answering on %s", o.listen);
     int number = 0;

@@ -18,9 +18,11 @@
 
 #include <stdbool.h>
 
-/* How `gantry up` of this state folder was started: <state>/up.json. */
+/* How `gantry up` of this state folder was started, <state>/up.json, and where the server answers,
+ * <state>/server.json. */
 struct instance {
     char state[1024], run[1024], name[64], endpoint[256], region[64];
+    char ca_file[1100]; /* what proves the server; "": the system's authorities, or plain HTTP */
     char key_file[1100];
     int pid; /* of `gantry up`; 0: not known */
 };
@@ -92,6 +94,7 @@ int cmd_images(int argc, char **argv);
 int cmd_nodes(int argc, char **argv);
 int cmd_drain(int argc, char **argv);
 int cmd_fence(int argc, char **argv);
+int cmd_token(int argc, char **argv);
 int cmd_env(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_server_tool(int argc, char **argv); /* replay: done by gantry-server's executable */

@@ -37,21 +37,40 @@ static void text(const json_t *root, const char *key, char *to, size_t n)
     snprintf(to, n, "%s", v ? v : "");
 }
 
-int instance_load(const char *state, struct instance *ret, struct gt_err *err)
+/* It is there after the first start of a server, with or without `gantry up`. */
+static int load_server(struct instance *in, struct gt_err *err)
 {
-    gt_auto_free char *path = gt_asprintf("%s/up.json", state);
+    gt_auto_free char *path = gt_asprintf("%s/server.json", in->state);
     json_t *root = load(path, err);
     if (!root) {
         return gt_err_code(err);
     }
-    *ret = (struct instance){0};
+    text(root, "endpoint", in->endpoint, sizeof in->endpoint);
+    text(root, "region", in->region, sizeof in->region);
+    text(root, "caFile", in->ca_file, sizeof in->ca_file);
+    json_decref(root);
+    return 0;
+}
+
+int instance_load(const char *state, struct instance *ret, struct gt_err *err)
+{
+    struct gt_err none = GT_ERR_INIT;
+    gt_auto_free char *path = gt_asprintf("%s/up.json", state);
+    *ret = (struct instance){.run = "/run/gantry", .name = "gantry"};
     snprintf(ret->state, sizeof ret->state, "%s", state);
+    snprintf(ret->key_file, sizeof ret->key_file, "%s/root.key", state);
+    bool served = load_server(ret, &none) == 0;
+    json_t *root = load(path, served ? &none : err);
+    if (!root) {
+        return served && none.sys_errno == ENOENT ? 0 : gt_err_code(served ? &none : err);
+    }
     text(root, "run", ret->run, sizeof ret->run);
     text(root, "name", ret->name, sizeof ret->name);
-    text(root, "endpoint", ret->endpoint, sizeof ret->endpoint);
-    text(root, "region", ret->region, sizeof ret->region);
+    if (!served) {
+        text(root, "endpoint", ret->endpoint, sizeof ret->endpoint);
+        text(root, "region", ret->region, sizeof ret->region);
+    }
     ret->pid = (int)json_integer_value(json_object_get(root, "pid"));
-    snprintf(ret->key_file, sizeof ret->key_file, "%s/root.key", state);
     json_decref(root);
     return 0;
 }
@@ -116,7 +135,8 @@ int cli_open(struct cli *c, const char *state)
     struct api_client_options o = {.endpoint = c->in.endpoint,
                                    .region = c->in.region,
                                    .access_key = access,
-                                   .secret_key = secret};
+                                   .secret_key = secret,
+                                   .ca_file = c->in.ca_file[0] ? c->in.ca_file : NULL};
     if (api_client_new(&o, &c->client, &err) < 0) {
         return cli_fail(&err);
     }

@@ -23,6 +23,7 @@ static const struct verb {
     {"nodes", cmd_nodes, "list nodes"},
     {"drain", cmd_drain, "empty a node"},
     {"fence", cmd_fence, "say that a silent node is gone for good"},
+    {"token", cmd_token, "make, list and revoke what lets other machines join"},
     {"env", cmd_env, "print what points aws at this Gantry: eval \"$(gantry env)\""},
     {"doctor", cmd_doctor, "check this machine and say what to do"},
     {"replay", cmd_server_tool, "run the journal once more, and compare"},

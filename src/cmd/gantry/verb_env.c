@@ -5,10 +5,21 @@
 #include <stdio.h>
 #include <unistd.h>
 
+static void say_ca(const struct instance *in, bool asked)
+{
+    if (in->ca_file[0]) {
+        printf("export AWS_CA_BUNDLE='%s'\n", in->ca_file);
+    } else if (asked) {
+        fprintf(stderr, "gantry: the server at %s has no authority of its own\n", in->endpoint);
+    }
+}
+
 int cmd_env(int argc, char **argv)
 {
     const char *state = NULL;
+    bool ca_only = false;
     const struct option_def defs[] = {
+        {"ca", NULL, "only what makes aws trust the server's own authority", NULL, &ca_only},
         {"state", "DIR", "state folder of the Gantry meant", &state, NULL},
         {0},
     };
@@ -23,6 +34,12 @@ int cmd_env(int argc, char **argv)
     }
     if ((r = cli_instance(state, &in)) != 0) {
         return r;
+    }
+    if (ca_only || in.ca_file[0]) {
+        say_ca(&in, ca_only);
+    }
+    if (ca_only) {
+        return in.ca_file[0] ? 0 : 1;
     }
     json_error_t why;
     json_t *key = json_load_file(in.key_file, 0, &why);

@@ -207,6 +207,11 @@ uint16_t server_port(const struct server *s)
     return http_server_port(s->http);
 }
 
+bool server_tls(const struct server *s)
+{
+    return s->tls.certificate.pem.n > 0;
+}
+
 /* Requests that the core has parked are in flight, but not for long. */
 static void finish_requests(struct server *s)
 {

@@ -16,6 +16,7 @@
 #include "control/services/agent/detector.h"
 #include "lib/base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,6 +38,7 @@ struct server_options {
 /* Recovers, and answers from when it returns. */
 int server_start(const struct server_options *o, struct server **ret, struct gt_err *err);
 uint16_t server_port(const struct server *s);
+bool server_tls(const struct server *s);
 /* Lets what is under way finish (5 s at most), makes everything durable, frees. */
 void server_stop(struct server *s);
 
