@@ -11,15 +11,20 @@
 
 int main(int argc, char **argv)
 {
-    struct agent_options o = {.server = "http://127.0.0.1:4566",
-                              .state_dir = "/var/lib/gantry",
+    struct agent_options o = {.state_dir = "/var/lib/gantry",
                               .run_dir = "/run/gantry",
                               .name = "gantry",
                               .overlay = "auto"};
     struct option_list attributes = {0};
     bool teardown = false;
     const struct option_def defs[] = {
-        {"server", "URL", "the server (http://127.0.0.1:4566)", &o.server, NULL},
+        {"server", "URL", "the server (the one it joined, http://127.0.0.1:4566)", &o.server, NULL},
+        {"join", "URL", "a server to join, with one of the following", &o.join, NULL},
+        {"token-file", "FILE", "a file with the token (gantry token create)", &o.token_file, NULL},
+        {"token", "TOKEN", "the token itself, which others on this machine may see", &o.token,
+         NULL},
+        {"activation-id", "ID", "of aws ssm create-activation", &o.activation_id, NULL},
+        {"activation-code", "CODE", "of aws ssm create-activation", &o.activation_code, NULL},
         {"ca", "FILE", "trusted authorities, PEM (the system's)", &o.ca_file, NULL},
         {"key", "FILE", "key for the first registration", &o.key_file, NULL},
         {"state", "DIR", "what outlives a reboot (/var/lib/gantry)", &o.state_dir, NULL},

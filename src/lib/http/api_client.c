@@ -134,6 +134,7 @@ static int post(struct api_client *c, const char *url, const char *signing,
     curl_easy_setopt(h, CURLOPT_TCP_NODELAY, 1L);
     if (c->ca_file) {
         curl_easy_setopt(h, CURLOPT_CAINFO, c->ca_file);
+        curl_easy_setopt(h, CURLOPT_CAPATH, NULL); /* those and no others */
     }
     if (c->cancel) {
         curl_easy_setopt(h, CURLOPT_NOPROGRESS, 0L);

@@ -5,6 +5,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "node/agent/control.h"
+#include "node/agent/join.h"
 #include "node/agent/logs.h"
 #include "node/agent/peers.h"
 #include "node/agent/session.h"
@@ -58,21 +59,47 @@ static uint64_t process_cap(void)
     return cap;
 }
 
-static int load_keys(struct node *n, struct gt_err *err)
+/* Who this node is; joins when it is nobody yet. */
+static int load_identity(const struct agent_options *o, struct node_identity *id,
+                         struct gt_err *err)
 {
     struct gt_err none = GT_ERR_INIT;
-    if (node_identity_load(&n->o, &n->id, &none) < 0 && none.sys_errno != ENOENT) {
-        return gt_err_wrap(&none, "read the node's identity");
+    if (node_identity_load(o, id, &none) < 0 && none.sys_errno != ENOENT) {
+        *err = none;
+        return gt_err_wrap(err, "read the node's identity");
     }
-    if (n->id.access_key[0]) {
+    if (id->access_key[0]) {
         return 0;
     }
-    if (!n->o.key_file) {
-        return gt_err_set(err, GT_ERR_INVALID,
-                          "this node has no key yet: start it with --key FILE");
+    if (o->join) {
+        return node_join(o, id, err);
     }
-    return node_key_file_read(n->o.key_file, n->id.access_key, sizeof n->id.access_key,
-                              n->id.secret_key, sizeof n->id.secret_key, err);
+    if (!o->key_file) {
+        return gt_err_set(err, GT_ERR_INVALID,
+                          "this node has no key yet: start it with --join URL and a token, or "
+                          "with --key FILE");
+    }
+    return node_key_file_read(o->key_file, id->access_key, sizeof id->access_key, id->secret_key,
+                              sizeof id->secret_key, err);
+}
+
+/* Said, remembered, or usual. The identity changes, so a copy of its text. */
+static const char *known(const char *said, const char *remembered, const char *usual)
+{
+    return said ? said : remembered[0] ? gt_strdup(remembered) : usual;
+}
+
+/* What was not said and is known from the time when the node joined. */
+static void complete_options(struct node *n)
+{
+    struct agent_options *o = &n->o;
+    gt_auto_free char *ca = join_ca_file(o);
+    o->server = known(o->server, n->id.server, "http://127.0.0.1:4566");
+    o->cluster = known(o->cluster, n->id.cluster, "default");
+    o->region = known(o->region, n->id.region, "us-east-1");
+    if (!o->ca_file && access(ca, R_OK) == 0) {
+        o->ca_file = gt_steal_ptr(ca);
+    }
 }
 
 /* Output that is shipped nowhere is kept for `gantry logs`: the last of it. */
@@ -115,21 +142,23 @@ static void on_signal(uv_signal_t *s, int number)
 
 int agent_run(const struct agent_options *options, struct gt_err *err)
 {
+    struct node_identity id = {0};
+    int r = load_identity(options, &id, err);
+    if (r < 0) {
+        return r;
+    }
     struct node *n = gt_new(struct node);
     n->o = *options;
-    n->o.cluster = options->cluster ? options->cluster : "default";
-    n->o.region = options->region ? options->region : "us-east-1";
+    n->id = id;
+    complete_options(n);
+    node_keys_init(n);
     n->process_cap = process_cap();
     gt_table_init(&n->tasks);
     /* A task takes two or three; containers get what this process was started with. */
     uint64_t descriptors = gt_descriptors_raise();
     signal(SIGPIPE, SIG_IGN);
     setenv("UV_THREADPOOL_SIZE", "8", 1);
-    int r = node_loop_init(n, err);
-    if (r == 0) {
-        r = load_keys(n, err);
-        node_keys_init(n);
-    }
+    r = node_loop_init(n, err);
     if (r == 0) {
         r = open_parts(n, descriptors, err);
     }

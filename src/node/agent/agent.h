@@ -18,15 +18,17 @@
 #include <stddef.h>
 
 struct agent_options {
-    const char *server;    /* "http://127.0.0.1:4566" */
-    const char *ca_file;   /* NULL: the system's authorities */
-    const char *key_file;  /* root.key, for the first registration; then the node has its own */
+    const char *server;   /* NULL: that which it joined, else "http://127.0.0.1:4566" */
+    const char *ca_file;  /* NULL: the system's authorities */
+    const char *key_file; /* root.key, for the first registration; then the node has its own */
+    const char *join;     /* URL of a server to join, unless it has joined one. With one of: */
+    const char *token, *token_file, *activation_id, *activation_code;
     const char *state_dir; /* /var/lib/gantry */
     const char *run_dir;   /* /run/gantry */
     const char *name;      /* instance on this machine: "gantry" */
     const char *node_name; /* NULL: the host's name */
-    const char *cluster;   /* NULL: "default" */
-    const char *region;    /* NULL: "us-east-1" */
+    const char *cluster;   /* NULL: that of before, else "default" */
+    const char *region;    /* NULL: the server's that it joined, else "us-east-1" */
     const char *blobs_dir; /* the server's blob store when it is on this machine; NULL: none */
     bool prefer_cached;    /* an image that is here is not resolved again */
     bool external;         /* launch type EXTERNAL */

@@ -43,6 +43,9 @@ int node_identity_load(const struct agent_options *o, struct node_identity *ret,
     copy(root, "subnet", ret->subnet, sizeof ret->subnet);
     copy(root, "accessKeyId", ret->access_key, sizeof ret->access_key);
     copy(root, "secretAccessKey", ret->secret_key, sizeof ret->secret_key);
+    copy(root, "server", ret->server, sizeof ret->server);
+    copy(root, "region", ret->region, sizeof ret->region);
+    ret->key_expires_ms = json_integer_value(json_object_get(root, "keyExpiresAt"));
     ret->epoch = json_integer_value(json_object_get(root, "epoch"));
     json_decref(root);
     return 0;
@@ -52,10 +55,11 @@ int node_identity_save(const struct agent_options *o, const struct node_identity
                        struct gt_err *err)
 {
     json_t *root =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "nodeId", id->node_id,
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s, s:s}", "nodeId", id->node_id,
                   "containerInstanceArn", id->instance_arn, "cluster", id->cluster, "clusterId",
                   id->cluster_id, "subnet", id->subnet, "accessKeyId", id->access_key,
-                  "secretAccessKey", id->secret_key, "epoch", (json_int_t)id->epoch);
+                  "secretAccessKey", id->secret_key, "keyExpiresAt", (json_int_t)id->key_expires_ms,
+                  "epoch", (json_int_t)id->epoch, "server", id->server, "region", id->region);
     char *text = json_dumps(root, JSON_INDENT(2));
     GT_ASSERT(text != NULL);
     gt_auto_free char *path = gt_asprintf("%s/agent/node.json", o->state_dir);

@@ -25,7 +25,9 @@ struct node_identity {
     char node_id[64], instance_arn[256], cluster[256], cluster_id[64];
     char subnet[32];
     char access_key[128], secret_key[128];
+    int64_t key_expires_ms; /* 0: not known */
     int64_t epoch;
+    char server[256], region[64]; /* of the server that it joined; "": options say it */
 };
 
 struct node_keys {

@@ -74,6 +74,7 @@ static int renew_key(struct api_client *c, struct node_identity *id, struct gt_a
         snprintf(id->access_key, sizeof id->access_key, GT_STR_FMT, GT_STR_ARG(out.access_key_id));
         snprintf(id->secret_key, sizeof id->secret_key, GT_STR_FMT,
                  GT_STR_ARG(out.secret_access_key));
+        id->key_expires_ms = out.expires_at;
     }
     return r;
 }
