@@ -54,11 +54,12 @@ static struct gt_str part(struct gt_str *rest)
 int join_token_parse(struct gt_str text, struct join_token *ret, struct gt_err *err)
 {
     static const char hex[] = "0123456789abcdef";
-    struct gt_str rest = trim(text);
+    struct gt_str whole = trim(text), rest = whole;
     struct gt_str id = part(&rest), secret = part(&rest), hash = part(&rest);
+    size_t n = id.n + 1 + secret.n + (hash.n ? 1 + hash.n : 0);
     *ret = (struct join_token){0};
     if (!only(id, "0123456789abcdef-") || id.n > 64 || !only(secret, hex) || secret.n != 32 ||
-        (hash.n && (!only(hash, hex) || hash.n != 64)) || rest.n) {
+        (hash.n && (!only(hash, hex) || hash.n != 64)) || n != whole.n) {
         return gt_err_set(err, GT_ERR_INVALID,
                           "that is no token: copy the line that `gantry token create` prints, "
                           "whole");
