@@ -27,6 +27,8 @@ int main(int argc, char **argv)
         {"activation-code", "CODE", "of aws ssm create-activation", &o.activation_code, NULL},
         {"ca", "FILE", "trusted authorities, PEM (the system's)", &o.ca_file, NULL},
         {"key", "FILE", "key for the first registration", &o.key_file, NULL},
+        {"renew-key", NULL, "take a new key at this start; the one of before ends", NULL,
+         &o.renew_key},
         {"state", "DIR", "what outlives a reboot (/var/lib/gantry)", &o.state_dir, NULL},
         {"run", "DIR", "what does not (/run/gantry)", &o.run_dir, NULL},
         {"name", "NAME", "instance on this machine (gantry)", &o.name, NULL},

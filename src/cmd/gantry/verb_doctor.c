@@ -5,6 +5,7 @@
 #include "node/runtime/kernel.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -124,6 +125,33 @@ static void check_nodes(struct cli *c)
     }
 }
 
+/* How the agent of this machine stands with its server; nothing to say when there is none. */
+static void check_agent(const char *state)
+{
+    static const char ask[] = "{\"op\":\"status\"}";
+    struct instance in;
+    struct gt_err none = GT_ERR_INIT;
+    char answer[4096], text[1400];
+    gt_auto_close int fd = -1;
+    bool known = instance_load(state, &in, &none) == 0;
+    if (!known) { /* a node alone */
+        in = (struct instance){.run = "/run/gantry"};
+    }
+    fd = agent_connect(&in, &none);
+    ssize_t n =
+        fd >= 0 && write(fd, ask, sizeof ask - 1) > 0 ? read(fd, answer, sizeof answer) : -1;
+    json_t *o = n > 0 ? json_loadb(answer, (size_t)n, 0, NULL) : NULL;
+    const char *standing = json_string_value(json_object_get(o, "standing"));
+    const char *why = json_string_value(json_object_get(o, "text"));
+    const char *server = json_string_value(json_object_get(o, "server"));
+    if (standing && why && server) {
+        bool good = gt_streq(standing, "good");
+        snprintf(text, sizeof text, "the agent's standing with %s: %s", server, standing);
+        check(good, text, why);
+    }
+    json_decref(o);
+}
+
 static void check_server(const char *state)
 {
     struct instance in;
@@ -177,6 +205,7 @@ int cmd_doctor(int argc, char **argv)
     if (geteuid() == 0) {
         net_check("/run", on_net, NULL);
     }
+    check_agent(state);
     check_server(state);
     printf(bad ? "\n%d finding(s) keep tasks from running.\n" : "\nAll well.\n", bad);
     return bad ? 1 : 0;

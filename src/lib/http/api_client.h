@@ -1,6 +1,7 @@
 /*
  * Calls operations of any service in api/ the way an SDK does: encodes the input, signs the request
- * (SigV4, by libcurl), sends it over a kept connection, decodes the answer or the error envelope.
+ * (SigV4, for the server's time), sends it over a kept connection, decodes the answer or the error
+ * envelope.
  *
  * For the agent and the command line. One object, one thread at a time; calls block. The command
  * line's and the agent's services all speak JSON (ecs, ecr, logs, agent) or are read as such.
@@ -16,6 +17,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+struct server_clock;
 struct wire_op;
 struct api_client;
 
@@ -24,10 +26,11 @@ struct api_client_options {
     const char *region;     /* "us-east-1" */
     const char *access_key; /* all texts are copied */
     const char *secret_key;
-    const char *session_token; /* NULL: none */
-    const char *ca_file;       /* NULL: the system's */
-    long timeout_ms;           /* for a whole call; 0: 30000 */
-    atomic_bool *cancel;       /* set by another thread: calls give up within a second; or NULL */
+    const char *session_token;  /* NULL: none */
+    const char *ca_file;        /* NULL: the system's */
+    long timeout_ms;            /* for a whole call; 0: 30000 */
+    struct server_clock *clock; /* shared by clients of one server; NULL: one of its own */
+    atomic_bool *cancel;        /* set by another thread: calls give up within a second; or NULL */
 };
 
 int api_client_new(const struct api_client_options *o, struct api_client **ret, struct gt_err *err);

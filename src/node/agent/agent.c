@@ -150,6 +150,7 @@ int agent_run(const struct agent_options *options, struct gt_err *err)
     struct node *n = gt_new(struct node);
     n->o = *options;
     n->id = id;
+    n->clock = SERVER_CLOCK_INIT;
     complete_options(n);
     node_keys_init(n);
     n->process_cap = process_cap();

@@ -23,6 +23,7 @@ struct agent_options {
     const char *key_file; /* root.key, for the first registration; then the node has its own */
     const char *join;     /* URL of a server to join, unless it has joined one. With one of: */
     const char *token, *token_file, *activation_id, *activation_code;
+    bool renew_key;        /* take a new key at this start */
     const char *state_dir; /* /var/lib/gantry */
     const char *run_dir;   /* /run/gantry */
     const char *name;      /* instance on this machine: "gantry" */

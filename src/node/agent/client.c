@@ -15,6 +15,11 @@ void node_keys_set(struct node *n, const struct node_identity *id)
     pthread_mutex_unlock(&n->keys.lock);
 }
 
+int64_t node_now(struct node *n)
+{
+    return server_clock_now(&n->clock);
+}
+
 int node_client_new(struct node *n, const char *region, long timeout_ms, atomic_bool *cancel,
                     struct api_client **ret, struct gt_err *err)
 {
@@ -24,6 +29,7 @@ int node_client_new(struct node *n, const char *region, long timeout_ms, atomic_
                                    .secret_key = n->keys.secret_key,
                                    .ca_file = n->o.ca_file,
                                    .timeout_ms = timeout_ms,
+                                   .clock = &n->clock,
                                    .cancel = cancel};
     pthread_mutex_lock(&n->keys.lock);
     int r = api_client_new(&o, ret, err); /* copies them */

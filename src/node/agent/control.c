@@ -5,6 +5,8 @@
 #include "lib/base/log.h"
 #include "lib/wire/utf8.h"
 #include "node/agent/images.h"
+#include "node/agent/session.h"
+#include "node/agent/standing.h"
 #include "node/agent/task.h"
 
 #include <fcntl.h>
@@ -328,6 +330,17 @@ static void do_tasks(struct connection *k)
     send_json(k->fd, json_pack("{s:o}", "tasks", tasks), -1);
 }
 
+static void do_status(struct connection *k)
+{
+    struct node *n = k->c->n;
+    struct standing now;
+    session_standing(n->session, &now);
+    send_json(k->fd,
+              json_pack("{s:s, s:s, s:s, s:s}", "standing", standing_name(now.kind), "text",
+                        now.text, "server", n->o.server, "node", n->id.node_id),
+              -1);
+}
+
 static void handle(struct connection *k, const char *text, size_t n, const int *fds, size_t n_fds)
 {
     json_t *o = json_loadb(text, n, 0, NULL);
@@ -344,6 +357,8 @@ static void handle(struct connection *k, const char *text, size_t n, const int *
         do_remove(k, NULL);
     } else if (gt_streq(op, "image-remove") && json_string_value(json_object_get(o, "image"))) {
         do_remove(k, json_string_value(json_object_get(o, "image")));
+    } else if (gt_streq(op, "status")) {
+        do_status(k);
     } else if (gt_streq(op, "tasks")) {
         do_tasks(k);
     } else {

@@ -12,6 +12,7 @@
  *   {"op":"images"}  -> {"images":[{"name","digest","size","pulledAt"}],"more":bool}, again while
  *       "more" is true
  *   {"op":"image-remove","image":name} and {"op":"image-prune"}  -> {"removed":n}
+ *   {"op":"status"}  -> {"standing": see standing.h, "text","server","node"}
  *   {"op":"tasks"}   -> {"tasks":[{"id","status","containers":[{"name","status","spool"}]}]}
  */
 #ifndef GT_NODE_AGENT_CONTROL_H

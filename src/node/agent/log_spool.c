@@ -7,7 +7,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-size_t log_spool_read(int fd, uint64_t offset, char *block, size_t n)
+size_t log_spool_read(int fd, uint64_t offset, int64_t ahead, char *block, size_t n)
 {
     ssize_t got = pread(fd, block, n, (off_t)offset);
     size_t whole = 0;
@@ -17,6 +17,8 @@ size_t log_spool_read(int fd, uint64_t offset, char *block, size_t n)
         if (f.n == 0 || f.n > SHIM_FRAME_MAX || sizeof f + f.n > (size_t)got - whole) {
             break;
         }
+        f.time_ms += (uint64_t)ahead;
+        memcpy(block + whole, &f, sizeof f);
         whole += sizeof f + f.n;
     }
     return whole;

@@ -262,7 +262,8 @@ static size_t read_block(struct log_stream *l)
             return 0;
         }
     }
-    return log_spool_read(l->fd, l->offset, l->shipper->block, BLOCK);
+    return log_spool_read(l->fd, l->offset, server_clock_ahead(&l->shipper->n->clock),
+                          l->shipper->block, BLOCK);
 }
 
 static uint64_t next_offset(struct gt_str answer, uint64_t otherwise)
@@ -319,7 +320,6 @@ static bool send_block(struct log_stream *l, struct api_client *client, size_t n
     struct gt_str answer;
     uint64_t offset = l->offset, next = offset;
     gt_arena_init(&a, GT_MIB);
-    /* Sorted by name: libcurl's signer signs the query as it stands. */
     gt_auto_free char *path = gt_asprintf("/_gantry/logs?group=%s&offset=%llu&stream=%s", l->group,
                                           (unsigned long long)offset, l->stream);
     api_client_set_region(client, l->region);

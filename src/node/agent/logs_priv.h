@@ -58,7 +58,8 @@ enum { LOG_TAIL = 4096 };
 /* Keeps the last LOG_TAIL bytes; the last n - 1 of them as text. */
 void log_tail_add(struct gt_buf *tail, const char *p, size_t n);
 void log_tail_copy(const struct gt_buf *text, char *to, unsigned n);
-/* Whole frames from an offset on: how many bytes of the block; 0: nothing is there. */
-size_t log_spool_read(int fd, uint64_t offset, char *block, size_t n);
+/* Whole frames from an offset on, dated `ahead` ms later than this host did: how many bytes of the
+ * block; 0: nothing is there. */
+size_t log_spool_read(int fd, uint64_t offset, int64_t ahead, char *block, size_t n);
 
 #endif

@@ -5,6 +5,7 @@
 #include "lib/base/arena.h"
 #include "lib/base/table.h"
 #include "lib/http/api_client.h"
+#include "lib/http/server_clock.h"
 #include "node/agent/agent.h"
 #include "node/image/image.h"
 #include "node/net/net.h"
@@ -40,6 +41,7 @@ struct node {
     struct gt_table tasks; /* task id -> struct task */
     struct node_identity id;
     struct node_keys keys;
+    struct server_clock clock;
 
     uv_loop_t loop;
     uv_async_t wake;
@@ -100,6 +102,8 @@ int node_key_file_read(const char *path, char *access_key, size_t a, char *secre
 /* --- client.c: calls to the server, from any thread */
 void node_keys_init(struct node *n); /* those of n->id */
 void node_keys_set(struct node *n, const struct node_identity *id);
+/* The server's time, whatever this host's clock says: for what the server is told. */
+int64_t node_now(struct node *n);
 /* region NULL: the node's. */
 int node_client_new(struct node *n, const char *region, long timeout_ms, atomic_bool *cancel,
                     struct api_client **ret, struct gt_err *err);

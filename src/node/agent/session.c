@@ -1,12 +1,15 @@
 #include "node/agent/session.h"
 
 #include "lib/base/clock.h"
+#include "lib/base/hex.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
+#include "lib/base/rand.h"
 #include "lib/wire/json.h"
 #include "node/agent/attributes.h"
 #include "node/agent/peers.h"
 #include "node/agent/polled.h"
+#include "node/agent/standing.h"
 #include "node/agent/task.h"
 
 #include <errno.h>
@@ -14,7 +17,9 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-enum { POLL_WAIT_MS = 25000, RETRY_FIRST_MS = 100, RETRY_LAST_MS = 2000, REPORT_BATCH = 200 };
+enum { POLL_WAIT_MS = 25000, REPORT_AGAIN_MS = 300, REPORT_BATCH = 200 };
+/* Of a key's time, when a newer one is asked for: two thirds of its 90 days. */
+#define RENEW_BEFORE_MS (60 * 24 * 3600 * (int64_t)1000)
 
 struct report {
     struct gt_arena arena;
@@ -27,10 +32,14 @@ struct session {
     pthread_t poller, reporter;
     atomic_bool stop;
     struct node_identity self; /* the poller's own: the loop's follows it */
+    char agent_id[33];         /* of this process */
+    bool renewed;              /* with --renew-key: it was done */
     pthread_mutex_t lock;      /* everything below */
     pthread_cond_t changed;
-    char id[SESSION_ID_MAX]; /* of the session; "" while there is none */
+    char id[SESSION_ID_MAX];   /* of the session; "" while there is none */
+    char held[SESSION_ID_MAX]; /* the last one that it had; "": none yet */
     int64_t heartbeat_ms;
+    struct standing standing;
     struct report *pending; /* handed over by the loop, taken by the reporter */
     bool sending;           /* loop only: a report is on its way */
 };
@@ -111,6 +120,10 @@ static void describe_node(struct session *s, struct gt_arena *a, struct agent_re
         in->cluster_id = gt_str(s->self.cluster_id);
         WIRE_SET(in, epoch, s->self.epoch);
     }
+    in->agent_id = gt_str(s->agent_id);
+    if (s->held[0]) {
+        in->session = gt_str(s->held);
+    }
     WIRE_SET(in, cpu, sysconf(_SC_NPROCESSORS_ONLN) * 1024);
     WIRE_SET(in, memory, (int64_t)((uint64_t)si.totalram * si.mem_unit >> 20));
     WIRE_SET(in, external, n->o.external);
@@ -139,14 +152,35 @@ static void open_session(struct session *s, const struct agent_register_node_out
 {
     pthread_mutex_lock(&s->lock);
     snprintf(s->id, sizeof s->id, GT_STR_FMT, GT_STR_ARG(out->session));
+    memcpy(s->held, s->id, sizeof s->held);
     s->heartbeat_ms = out->has_heartbeat_ms ? out->heartbeat_ms : 10000;
     pthread_cond_broadcast(&s->changed);
     pthread_mutex_unlock(&s->lock);
     gt_info("registered with %s as %.*s", s->n->o.server, GT_STR_ARG(out->node_id));
 }
 
-/* -EAGAIN: it has a key of its own now, and is to register once more with that: a session belongs
- * to who opened it. */
+/* A key is asked for before that of now ends, when somebody wants it, and in the place of a
+ * borrowed one. */
+static bool renewal_due(const struct session *s)
+{
+    bool borrowed = !gt_str_starts(gt_str(s->self.access_key), GT_STR_LIT("GTNODE-"));
+    int64_t left = s->self.key_expires_ms - node_now(s->n);
+    bool asked = s->n->o.renew_key && !s->renewed;
+    return borrowed || asked || (s->self.key_expires_ms && left < RENEW_BEFORE_MS);
+}
+
+/* What the loop is to remember of the node. */
+static void adopt(struct session *s, const struct node_identity *id)
+{
+    struct registered *got = gt_new(struct registered);
+    s->self = *id;
+    got->id = *id;
+    node_keys_set(s->n, id);
+    node_post(s->n, on_registered, got);
+}
+
+/* -EAGAIN: it has a newer key now, and is to register once more with that: a session belongs to who
+ * opened it. The key is on disk before it is used: the server lets the older one end then. */
 static int register_in(struct session *s, struct api_client *c, struct gt_arena *a,
                        struct gt_err *err)
 {
@@ -159,16 +193,18 @@ static int register_in(struct session *s, struct api_client *c, struct gt_arena 
     }
     struct node_identity id = s->self;
     take_identity(&out, &id);
-    bool borrowed = !gt_str_starts(gt_str(id.access_key), GT_STR_LIT("GTNODE-"));
-    if (borrowed && (r = renew_key(c, &id, a, err)) < 0) {
+    bool renew = renewal_due(s);
+    if (renew) {
+        r = renew_key(c, &id, a, err);
+        r = r < 0 ? r : node_identity_save(&s->n->o, &id, err);
+    }
+    if (r < 0) {
         return r;
     }
-    s->self = id;
-    node_keys_set(s->n, &id);
-    struct registered *got = gt_new(struct registered);
-    got->id = id;
-    node_post(s->n, on_registered, got);
-    if (borrowed) {
+    s->renewed |= renew;
+    adopt(s, &id);
+    if (renew) {
+        snprintf(s->held, sizeof s->held, GT_STR_FMT, GT_STR_ARG(out.session));
         return -EAGAIN;
     }
     open_session(s, &out);
@@ -210,10 +246,50 @@ static void clear_tasks(struct session *s)
     node_post(s->n, polled_take, p);
 }
 
-static bool stale(const struct api_client *c)
+static bool is(const struct api_client *c, const char *exception)
 {
-    const char *x = api_client_exception(c);
-    return gt_streq(x, "StaleSessionException") || gt_streq(x, "UnknownNodeException");
+    return c && gt_streq(api_client_exception(c), exception);
+}
+
+/* Once for each change. `err` NULL: all is well. */
+static void stand(struct session *s, const struct api_client *c, const struct gt_err *err,
+                  bool registering)
+{
+    struct standing now = {.kind = STANDING_GOOD};
+    if (err) {
+        standing_judge(c ? api_client_exception(c) : "", err, registering, s->n->o.state_dir, &now);
+    }
+    pthread_mutex_lock(&s->lock);
+    bool changed = now.kind != s->standing.kind;
+    s->standing = now;
+    pthread_mutex_unlock(&s->lock);
+    if (changed && err && !atomic_load(&s->stop)) {
+        now.kind == STANDING_AWAY ? gt_warn("%s", now.text) : gt_error("%s", now.text);
+    }
+}
+
+void session_standing(struct session *s, struct standing *ret)
+{
+    pthread_mutex_lock(&s->lock);
+    *ret = s->standing;
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* With the key of the first registration it may have another of its own, when that of before is not
+ * taken any more. */
+static bool borrow_key(struct session *s)
+{
+    struct gt_err none = GT_ERR_INIT;
+    struct node_identity id = s->self;
+    if (!s->n->o.key_file || !gt_str_starts(gt_str(id.access_key), GT_STR_LIT("GTNODE-")) ||
+        node_key_file_read(s->n->o.key_file, id.access_key, sizeof id.access_key, id.secret_key,
+                           sizeof id.secret_key, &none) < 0) {
+        return false;
+    }
+    gt_info("the server does not take this node's key; registering with '%s'", s->n->o.key_file);
+    s->self = id;
+    node_keys_set(s->n, &id);
+    return true;
 }
 
 static int do_poll(struct session *s, struct api_client *c, struct progress *at, struct gt_err *err)
@@ -253,49 +329,64 @@ static int do_poll(struct session *s, struct api_client *c, struct progress *at,
     return 0;
 }
 
+/* One turn of the conversation: registers if need be, and polls. -EAGAIN: with another key. */
+static int turn(struct session *s, struct api_client *c, struct progress *at, bool *ret_registering,
+                struct gt_err *err)
+{
+    int r = 0;
+    *ret_registering = !s->id[0] || renewal_due(s);
+    if (*ret_registering) {
+        at->revision = 0;
+        begin_walk(at);
+        r = do_register(s, c, err);
+    }
+    if (r == 0) {
+        *ret_registering = false;
+        r = do_poll(s, c, at, err);
+    }
+    return r;
+}
+
+/* What a refusal means for the conversation. */
+static void take_refusal(struct session *s, const struct api_client *c, struct progress *at)
+{
+    if (is(c, "StaleSessionException") || is(c, "UnknownNodeException")) {
+        pthread_mutex_lock(&s->lock);
+        s->id[0] = '\0';
+        pthread_mutex_unlock(&s->lock);
+    } else if (is(c, "NodeFencedException")) {
+        clear_tasks(s);
+    } else if (is(c, "InvalidParameterException")) {
+        begin_walk(at); /* the server came back older than the walk */
+    }
+}
+
 static void *poll_loop(void *arg)
 {
     struct session *s = arg;
     struct api_client *c = NULL;
     struct progress at = {0};
-    int64_t retry = RETRY_FIRST_MS;
-    bool told = false;
+    int64_t pause = 0;
     gt_table_init(&at.told);
     while (!atomic_load(&s->stop)) {
         struct gt_err err = GT_ERR_INIT;
+        bool registering = false;
         int r = c ? 0 : node_client_new(s->n, NULL, POLL_WAIT_MS + 15000, &s->stop, &c, &err);
-        if (r == 0 && !s->id[0]) {
-            at.revision = 0;
-            begin_walk(&at);
-            r = do_register(s, c, &err);
-            if (r == -EAGAIN) { /* with the node's own key now */
-                api_client_free(gt_steal_ptr(c));
-                continue;
-            }
-        }
+        r = r < 0 ? r : turn(s, c, &at, &registering, &err);
         if (r == 0) {
-            r = do_poll(s, c, &at, &err);
-        }
-        if (r == 0) {
-            retry = RETRY_FIRST_MS;
-            told = false;
+            stand(s, c, NULL, false);
+            pause = 0;
             continue;
         }
-        if (c && stale(c)) {
-            pthread_mutex_lock(&s->lock);
-            s->id[0] = '\0';
-            pthread_mutex_unlock(&s->lock);
-        } else if (c && gt_streq(api_client_exception(c), "NodeFencedException")) {
-            clear_tasks(s);
-        } else if (c && gt_streq(api_client_exception(c), "InvalidParameterException")) {
-            begin_walk(&at); /* the server came back older than the walk */
+        bool other_key = r == -EAGAIN && registering && err.kind == GT_ERR_NONE;
+        if (other_key || (is(c, "UnrecognizedClientException") && borrow_key(s))) {
+            api_client_free(gt_steal_ptr(c));
+            continue;
         }
-        if (!told && !atomic_load(&s->stop)) {
-            gt_warn("the server: %s; tasks keep running, trying again", err.msg);
-            told = true;
-        }
-        pause_ms(s, retry);
-        retry = GT_MIN(retry * 2, (int64_t)RETRY_LAST_MS);
+        take_refusal(s, c, &at);
+        stand(s, c, &err, registering);
+        pause = standing_pause(s->standing.kind, pause);
+        pause_ms(s, pause);
     }
     gt_table_fini(&at.told);
     api_client_free(c);
@@ -330,7 +421,7 @@ static void *report_loop(void *arg)
     pthread_mutex_lock(&s->lock);
     while (!atomic_load(&s->stop)) {
         struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
+        clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += s->heartbeat_ms / 1000;
         int waited = 0;
         while (!atomic_load(&s->stop) && waited == 0 && !(s->pending && s->id[0])) {
@@ -357,7 +448,7 @@ static void *report_loop(void *arg)
             }
             if (r < 0) {
                 gt_debug("report: %s", err.msg);
-                pause_ms(s, RETRY_FIRST_MS * 3);
+                pause_ms(s, REPORT_AGAIN_MS);
             }
             struct reported *done = gt_new(struct reported);
             *done = (struct reported){p, r == 0};
@@ -375,6 +466,16 @@ static void *report_loop(void *arg)
     return NULL;
 }
 
+/* By the server's clock. */
+static void date_report(struct agent_task_report *r, int64_t ahead)
+{
+    r->pull_started_at += r->has_pull_started_at ? ahead : 0;
+    r->pull_stopped_at += r->has_pull_stopped_at ? ahead : 0;
+    r->started_at += r->has_started_at ? ahead : 0;
+    r->stopping_at += r->has_stopping_at ? ahead : 0;
+    r->execution_stopped_at += r->has_execution_stopped_at ? ahead : 0;
+}
+
 static void build_report(struct session *s, struct report *p)
 {
     struct agent_task_report_list *l = &p->in.tasks;
@@ -388,6 +489,7 @@ static void build_report(struct session *s, struct report *p)
         }
         struct agent_task_report *r = &l->v[l->n];
         task_report(t, &p->arena, r);
+        date_report(r, server_clock_ahead(&s->n->clock));
         /* The task may change or go while the report is under way. */
         r->id = gt_str(gt_arena_strdup(&p->arena, t->id));
         p->final[l->n++] = t->phase == TASK_STOPPED;
@@ -449,8 +551,15 @@ struct session *session_new(struct node *n)
     struct session *s = gt_new(struct session);
     s->n = n;
     s->heartbeat_ms = 10000;
+    unsigned char id[16];
+    gt_rand_bytes(id, sizeof id);
+    gt_hex_encode(id, sizeof id, s->agent_id);
     pthread_mutex_init(&s->lock, NULL);
-    pthread_cond_init(&s->changed, NULL);
+    pthread_condattr_t steady; /* the host's clock may step */
+    pthread_condattr_init(&steady);
+    pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->changed, &steady);
+    pthread_condattr_destroy(&steady);
     n->session = s;
     s->self = n->id;
     GT_ASSERT(pthread_create(&s->poller, NULL, poll_loop, s) == 0);

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 struct node;
+struct standing;
 struct session;
 
 #define SESSION_ID_MAX 256
@@ -20,6 +21,8 @@ struct session;
 struct session *session_new(struct node *n);
 void session_free(struct session *s); /* stops the threads; NULL is allowed */
 /* From any thread: the session's token. False: there is none. */
+/* How it stands with the server now. */
+void session_standing(struct session *s, struct standing *ret);
 bool session_current(struct session *s, char to[static SESSION_ID_MAX]);
 /* From the loop: something is dirty. Reports go out at once, one call at a time. NULL is allowed.
  */

@@ -6,6 +6,7 @@
 #include "control/services/ecs/instance.h"
 #include "control/services/ecs/names.h"
 #include "control/services/gen/agent_handlers.h"
+#include "lib/base/clock.h"
 #include "lib/base/mem.h"
 
 #include <errno.h>
@@ -173,17 +174,37 @@ static int take_node(struct tx *tx, const struct agent_register_node_in *in,
     return take_attributes(tx, in, n, err);
 }
 
-static struct gt_str open_session(struct tx *tx, const struct rec_ecs_node *n, int64_t epoch)
+static struct gt_str open_session(struct tx *tx, const struct rec_ecs_node *n, int64_t epoch,
+                                  struct gt_str agent)
 {
     struct rec_ecs_session s = {.node = n->id,
                                 .cluster = n->cluster,
                                 .epoch = epoch,
+                                .agent = agent,
+                                .host = n->name,
                                 .opened_at = tx_now(tx),
                                 .full_since = (int64_t)tx_revision(tx)};
     s.token = gt_str(
         gt_arena_printf(tx_arena(tx), GT_STR_FMT ".%s", GT_STR_ARG(n->id), tx_hex_id(tx, 32)));
     tx_put(tx, key_session(tx, n->id), &rec_ecs_session_desc, &s);
     return s.token;
+}
+
+/* An agent that had a session registers again unless another one is this node now: then that was
+ * started later, from a copy of its state. What was before a restore does not count. */
+static int check_superseded(struct tx *tx, const struct agent_register_node_in *in,
+                            struct gt_str id, int64_t epoch, struct gt_err *err)
+{
+    const struct rec_ecs_session *s = tx_get(tx, key_session(tx, id), &rec_ecs_session_desc);
+    if (!s || !in->session.n || !s->agent.n || s->epoch != epoch ||
+        gt_str_eq(s->token, in->session) || gt_str_eq(s->agent, in->agent_id)) {
+        return 0;
+    }
+    char since[25];
+    gt_time_rfc3339(s->opened_at, since);
+    return gt_err_aws(err, GT_ERR_CONFLICT, "StaleSessionException",
+                      "another agent, on host '" GT_STR_FMT "', is node '" GT_STR_FMT "' since %s",
+                      GT_STR_ARG(s->host), GT_STR_ARG(id), since);
 }
 
 static int find_node(struct tx *tx, struct gt_str id, struct gt_str cluster,
@@ -238,7 +259,8 @@ int agent_register_node(struct tx *tx, const struct agent_register_node_in *in,
                        "', this is '" GT_STR_FMT "')",
                        GT_STR_ARG(in->cluster_id), GT_STR_ARG(ident->id));
     }
-    r = find_node(tx, id, cluster->name, &n, err);
+    r = check_superseded(tx, in, id, ident->epoch, err);
+    r = r ? r : find_node(tx, id, cluster->name, &n, err);
     if (r < 0) {
         return r;
     }
@@ -249,7 +271,7 @@ int agent_register_node(struct tx *tx, const struct agent_register_node_in *in,
         return r;
     }
     tx_put(tx, key_node(tx, n->cluster, n->id), &rec_ecs_node_desc, n);
-    out->session = open_session(tx, n, ident->epoch);
+    out->session = open_session(tx, n, ident->epoch, in->agent_id);
     out->container_instance_arn = arn_instance(tx, n->cluster, n->id);
     out->node_id = n->id;
     out->cluster = n->cluster;
