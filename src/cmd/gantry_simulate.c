@@ -1,5 +1,5 @@
 /* gantry-simulate, which `gantry simulate` executes: plays a scenario and says what comes of it. */
-#include "cmd/gantry/cli.h"
+#include "cmd/simulate_live.h"
 #include "control/simulate/play.h"
 #include "control/simulate/report.h"
 #include "lib/base/file.h"
@@ -11,7 +11,8 @@
 #include <unistd.h>
 
 struct options {
-    const char *format, *svg, *seed, *repeat;
+    const char *format, *svg, *seed, *repeat, *cluster, *state;
+    bool export;
 };
 
 static int fail(const struct gt_err *err)
@@ -50,16 +51,17 @@ static bool apply(const struct options *o, struct scenario *s)
     return true;
 }
 
-static struct scenario *load(const char *path, struct gt_arena *a, struct gt_err *err)
+/* `start` NULL: the file says all. */
+static struct scenario *load(const char *path, const struct scenario *start, struct gt_arena *a,
+                             struct gt_err *err)
 {
-    struct gt_buf text = GT_BUF_INIT(GT_LIMIT_SCENARIO);
-    struct gt_arena *keep = a;
-    int r = gt_streq(path, "-") ? gt_file_read(AT_FDCWD, "/dev/stdin", &text, err)
-                                : gt_file_read(AT_FDCWD, path, &text, err);
-    struct scenario *s =
-        r < 0 ? NULL : scenario_read(path, gt_str(gt_arena_str(keep, gt_buf_view(&text))), a, err);
-    gt_buf_fini(&text);
-    return s;
+    gt_auto_buf struct gt_buf text = GT_BUF_INIT(GT_LIMIT_SCENARIO);
+    const char *from = gt_streq(path, "-") ? "/dev/stdin" : path;
+    if (gt_file_read(AT_FDCWD, from, &text, err) < 0) {
+        return NULL;
+    }
+    struct gt_str kept = gt_str_n(gt_arena_str(a, gt_buf_view(&text)), text.n);
+    return scenario_read(path, kept, start, a, err);
 }
 
 static int write_svg(const char *path, const struct outcome *o, struct gt_err *err)
@@ -110,38 +112,75 @@ static int play(const struct options *o, const struct scenario *s, struct gt_are
     return r;
 }
 
+static int export(const struct scenario *s, struct gt_err *err)
+{
+    gt_auto_buf struct gt_buf b = GT_BUF_INIT(REPORT_MAX);
+    scenario_write(s, &b);
+    int r = gt_write_full(STDOUT_FILENO, b.p, b.n);
+    return r < 0 ? gt_err_errno(err, -r, "write the scenario") : 0;
+}
+
+/* path NULL: nothing but what `start` has. */
+static int simulate(const struct options *o, const char *path, struct scenario *start)
+{
+    struct gt_err err = GT_ERR_INIT;
+    struct gt_arena a;
+    int r = 0;
+    gt_arena_init(&a, 4 * GT_LIMIT_API_ARENA);
+    struct scenario *s = path ? load(path, start, &a, &err) : start;
+    if (!s) {
+        r = fail(&err);
+    } else if (!apply(o, s)) {
+        r = 2;
+    } else if (o->export ? export(s, &err) < 0
+                         : scenario_check(s, &err) < 0 || play(o, s, &a, &err) < 0) {
+        r = fail(&err);
+    }
+    gt_arena_fini(&a);
+    return r;
+}
+
+static int simulate_cluster(const struct options *o, const char *path)
+{
+    struct cli c;
+    struct scenario *start;
+    int r = cli_open(&c, o->state);
+    if (r == 0) {
+        r = simulate_live(&c, o->cluster, &start);
+        r = r ? r : simulate(o, path, start);
+        cli_close(&c);
+    }
+    return r;
+}
+
 int main(int argc, char **argv)
 {
-    gt_log_init("gantry simulate");
     struct options o = {.format = "table"};
     const struct option_def defs[] = {
         {"format", "table|json", "how to say what came of it; default: table", &o.format, NULL},
         {"svg", "FILE", "write a plot of the first seed there", &o.svg, NULL},
         {"seed", "N", "the first seed, instead of the scenario's", &o.seed, NULL},
         {"repeat", "N", "how many seeds, instead of the scenario's", &o.repeat, NULL},
+        {"from-cluster", "NAME", "begin with what this cluster has now", &o.cluster, NULL},
+        {"export", NULL, "print that as a scenario, and play nothing", NULL, &o.export},
+        {"state", "DIR", "state folder of the Gantry meant", &o.state, NULL},
         {0},
     };
-    struct gt_err err = GT_ERR_INIT;
-    struct gt_arena a;
+    gt_log_init("gantry simulate");
     int r = options_parse_mixed(defs, "gantry simulate SCENARIO",
                                 "Plays a scenario on the scheduler and says what comes of it.",
                                 &argc, argv);
     if (r != 0) {
         return r < 0 ? 0 : r;
     }
-    if (argc != 2) {
+    if (argc > 2 || (argc < 2 && !o.cluster)) {
         fprintf(stderr, "gantry simulate: name one scenario; '-' is standard input\n");
         return 2;
     }
-    gt_arena_init(&a, 4 * GT_LIMIT_API_ARENA);
-    struct scenario *s = load(argv[1], &a, &err);
-    if (!s) {
-        r = fail(&err);
-    } else if (!apply(&o, s)) {
-        r = 2;
-    } else {
-        r = play(&o, s, &a, &err) < 0 ? fail(&err) : 0;
+    if (o.export && (!o.cluster || argc > 1)) {
+        fprintf(stderr, "gantry simulate: --export goes with --from-cluster, and no scenario\n");
+        return 2;
     }
-    gt_arena_fini(&a);
-    return r;
+    return o.cluster ? simulate_cluster(&o, argc > 1 ? argv[1] : NULL)
+                     : simulate(&o, argv[1], NULL);
 }

@@ -6,8 +6,9 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 import pytest
+import yaml
 
-from conftest import BIN, ROOT
+from conftest import BIN, ROOT, wait_for
 
 GANTRY = os.path.join(BIN, 'gantry')
 EXAMPLES = ['capacity-for-peak-load', 'loss-of-a-zone', 'rolling-update-of-a-large-service']
@@ -164,3 +165,83 @@ def test_names_are_escaped_in_the_plot(tmp_path):
     r = simulate('--svg', str(svg), str(name))
     assert r.returncode == 0, r.stderr
     assert 'a&b<c>.yaml' in ElementTree.parse(svg).find('{*}title').text
+
+
+@pytest.fixture(scope='module')
+def shop(gantry, busybox):
+    """A service of two tasks that run, in the default cluster of one node."""
+    ecs = gantry.client('ecs')
+    ecs.register_task_definition(
+        family='shop', networkMode='bridge', memory='64',
+        placementConstraints=[{'type': 'memberOf', 'expression': 'runningTasksCount < 50'}],
+        containerDefinitions=[{'name': 'main', 'image': busybox, 'cpu': 100, 'stopTimeout': 1,
+                               'command': ['sleep', '1000']}])
+    ecs.create_service(serviceName='shop', taskDefinition='shop', desiredCount=2,
+                       placementStrategy=[{'type': 'binpack', 'field': 'memory'}],
+                       deploymentConfiguration={'minimumHealthyPercent': 50, 'maximumPercent': 150})
+    wait_for(lambda: ecs.describe_services(services=['shop'])['services'][0]['runningCount'] == 2)
+    node = ecs.list_container_instances()['containerInstanceArns'][0].split('/')[-1]
+    yield node
+    ecs.delete_service(service='shop', force=True)
+
+
+def test_a_live_cluster_is_exported(gantry, shop):
+    r = gantry.cli('simulate', '--from-cluster', 'default', '--export')
+    assert r.returncode == 0, r.stderr
+    s = yaml.safe_load(r.stdout)
+    ecs = gantry.client('ecs')
+    real = ecs.describe_container_instances(containerInstances=[shop])['containerInstances'][0]
+    size = {x['name']: x.get('integerValue') for x in real['registeredResources']}
+    (node,) = s['nodes']
+    assert (node['name'], node['cpu'], node['memory']) == (shop, size['CPU'], size['MEMORY'])
+    attributes = {a['name']: a.get('value', '') for a in real['attributes']}
+    assert node['zones'] == [attributes.pop('ecs.availability-zone')]
+    assert node.get('attributes', {}) == attributes
+    (service,) = [x for x in s['services'] if x['name'] == 'shop']
+    low, _, high = service.pop('startTime').partition('..')
+    assert 0 < int(low[:-2]) <= int((high or low)[:-2]) < 60000
+    assert service == {
+        'name': 'shop', 'desiredCount': 2, 'cpu': 100, 'memory': 64, 'networkMode': 'bridge',
+        'placementStrategy': [{'type': 'binpack', 'field': 'memory'}],
+        'placementConstraints': [{'type': 'memberOf', 'expression': 'runningTasksCount < 50'}],
+        'minimumHealthyPercent': 50, 'maximumPercent': 150}
+
+
+def test_a_live_cluster_is_played(gantry, shop):
+    exported = gantry.cli('simulate', '--from-cluster', 'default', '--export').stdout
+    again = simulate('-', text=exported)
+    played = gantry.cli('simulate', '--from-cluster', 'default')
+    assert played.returncode == again.returncode == 0, played.stderr + again.stderr
+    assert played.stdout.splitlines()[0].startswith('cluster default: 1h, 1 node in 1 zone, ')
+    assert played.stdout.splitlines()[1:] == again.stdout.splitlines()[1:]
+    # The cluster goes on as it was.
+    assert gantry.client('ecs').describe_services(services=['shop'])['services'][0]['runningCount'] == 2
+
+
+def test_a_scenario_goes_on_from_a_live_cluster(gantry, shop, tmp_path):
+    what_if = tmp_path / 'what-if.yaml'
+    what_if.write_text(f'''
+duration: 10m
+nodes: [{{name: second, cpu: 1024, memory: 1024}}]
+events:
+  - {{at: 1m, scale: {{service: shop, desiredCount: 6}}}}
+  - {{at: 2m, lose: {{nodes: "{shop}"}}}}
+''')
+    r = gantry.cli('simulate', '--from-cluster', 'default', '--format', 'json', str(what_if))
+    assert r.returncode == 0, r.stderr
+    run = json.loads(r.stdout)['runs'][0]
+    assert [n['name'] for n in run['nodes']] == [shop, 'second']
+    (service,) = [s for s in run['services'] if s['name'] == 'shop']
+    assert (service['desired'], service['running']) == (6, 6)
+    assert run['nodes'][1]['placements'] == {'shop': 6}
+
+
+@pytest.mark.parametrize('args, code, said', [
+    (['--from-cluster', 'nope'], 1, 'ClusterNotFoundException'),
+    (['--export', 'x.yaml'], 2, '--export goes with --from-cluster'),
+    (['--from-cluster', 'default', '--export', 'x.yaml'], 2, '--export goes with --from-cluster'),
+    (['--from-cluster', 'default', '/nowhere.yaml'], 1, "'/nowhere.yaml': No such file"),
+])
+def test_live_clusters_that_are_none(gantry, args, code, said):
+    r = gantry.cli('simulate', *args, check=False)
+    assert (r.returncode, said in r.stderr) == (code, True), r.stderr

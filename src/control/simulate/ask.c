@@ -43,9 +43,10 @@ static void put_definition(struct gt_buf *b, const struct task_kind *k)
                   ",\"containerDefinitions\":[{\"name\":\"main\",\"image\":\"simulated\","
                   "\"cpu\":%lld,\"memory\":%lld,\"portMappings\":[",
                   (long long)k->cpu, (long long)k->memory);
-    for (size_t i = 0; i < k->n_host_ports; i++) {
-        gt_buf_printf(b, "%s{\"containerPort\":%lld,\"hostPort\":%lld}", i ? "," : "",
-                      (long long)k->host_ports[i], (long long)k->host_ports[i]);
+    for (size_t i = 0; i < k->host_ports.n; i++) {
+        long long port = k->host_ports.v[i] & 0xffff;
+        gt_buf_printf(b, "%s{\"containerPort\":%lld,\"hostPort\":%lld,\"protocol\":\"%s\"}",
+                      i ? "," : "", port, port, k->host_ports.v[i] >> 16 ? "udp" : "tcp");
     }
     gt_buf_puts(b, "]}]}");
 }

@@ -104,7 +104,8 @@ static int64_t room(const struct node_group *g, const struct sched_node *like,
     empty.cpu_free = g->cpu;
     empty.memory_free = g->memory;
     empty.addresses_free = PLACE_LAST_ADDRESS - PLACE_FIRST_ADDRESS + 1;
-    empty.n_ports = 0;
+    empty.ports = g->reserved_ports.v;
+    empty.n_ports = g->reserved_ports.n;
     if (sched_fits(&empty, rq) != SCHED_FITS) {
         return 0;
     }

@@ -266,13 +266,13 @@ int field_span(struct reader *r, const char *where, const struct doc *v, const s
 int field_name(struct reader *r, const char *where, const struct doc *v, const struct field *f,
                void *to)
 {
-    bool good = v->kind == DOC_TEXT && v->text.n && v->text.n <= 64;
+    bool good = v->kind == DOC_TEXT && v->text.n && v->text.n <= 255;
     for (size_t i = 0; good && i < v->text.n; i++) {
         unsigned char c = (unsigned char)v->text.p[i];
         good = isalnum(c) || c == '-' || c == '_';
     }
     if (!good) {
-        return field_wrong(r, where, v, "must be 1 to 64 letters, digits, '-' or '_', not %s",
+        return field_wrong(r, where, v, "must be 1 to 255 letters, digits, '-' or '_', not %s",
                            shown(r, v));
     }
     *(struct gt_str *)to = v->text;
@@ -316,7 +316,7 @@ int field_bool(struct reader *r, const char *where, const struct doc *v, const s
 }
 
 int field_list(struct reader *r, const char *where, const struct doc *value, const struct field *f,
-               size_t size, void *ret_v, size_t *ret_n)
+               size_t size, void *v, size_t *n)
 {
     if (value->kind != DOC_LIST) {
         return field_wrong(r, where, value, "must be a list, not %s", shown(r, value));
@@ -325,12 +325,16 @@ int field_list(struct reader *r, const char *where, const struct doc *value, con
         return field_wrong(r, where, value, "must have %lld to %lld entries, not %zu",
                            (long long)f->low, (long long)f->high, value->n);
     }
-    void *v = gt_arena_try_alloc(r->arena, value->n * size + 1);
-    if (!v) {
+    size_t there = *n;
+    char *all = gt_arena_try_alloc(r->arena, (there + value->n) * size + 1);
+    if (!all) {
         return field_wrong(r, where, value, "is too large");
     }
-    *(void **)ret_v = v;
-    *ret_n = value->n;
+    if (there) {
+        memcpy(all, *(void **)v, there * size);
+    }
+    *(void **)v = all;
+    *n = there + value->n;
     return 0;
 }
 

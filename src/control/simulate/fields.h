@@ -42,7 +42,7 @@ field_fn field_cpu;    /* int64_t units: 512, 2 vCPU */
 field_fn field_memory; /* int64_t MiB: 512, 4 GB */
 field_fn field_time;   /* int64_t ms: 250ms, 90s, 5m, 1h30m, 2d */
 field_fn field_span;   /* struct span: a time, or two: 5s..20s */
-field_fn field_name;   /* gt_str: letters, digits, '-' and '_', at most 64 */
+field_fn field_name;   /* gt_str: letters, digits, '-' and '_', at most 255 */
 field_fn field_text;   /* gt_str: at most `high` bytes */
 field_fn field_word;   /* gt_str: one of `more`, words that end with NULL */
 field_fn field_bool;   /* bool */
@@ -54,8 +54,9 @@ bool time_parse(struct gt_str text, int64_t *ret_ms);
 /* "<place>: <where> <what is wrong>". Returns -EINVAL. */
 int field_wrong(struct reader *r, const char *where, const struct doc *at, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
-/* A list of at most f->high: room for that many of `size` bytes, all zero. */
+/* A list of f->low to f->high entries: room for so many of `size` bytes more, all zero, behind the
+ * *n that the array at *v (a pointer) has. */
 int field_list(struct reader *r, const char *where, const struct doc *value, const struct field *f,
-               size_t size, void *ret_v, size_t *ret_n);
+               size_t size, void *v, size_t *n);
 
 #endif

@@ -74,6 +74,7 @@ static void add_nodes(struct play *p)
             .cpu = g->cpu,
             .memory = g->memory,
             .attributes = {attrs, g->n_attributes + 1, true},
+            .ports = {g->reserved_ports.v, g->reserved_ports.n, true},
         };
         sim_agents_start(p->agents, sim_agents_add(p->agents, &spec), 0);
     }

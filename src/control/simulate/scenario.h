@@ -10,6 +10,7 @@
 #define GT_CONTROL_SIMULATE_SCENARIO_H
 
 #include "lib/base/arena.h"
+#include "lib/base/buf.h"
 #include "lib/base/err.h"
 
 #include <stdbool.h>
@@ -24,7 +25,7 @@ enum {
     SCENARIO_HAPPENINGS_MAX = 100000, /* with those that come again */
     SCENARIO_REPEAT_MAX = 100,
     SCENARIO_SAMPLES_MAX = 100000,
-    SCENARIO_NAME_MAX = 80, /* of a node, with its number and NUL */
+    SCENARIO_NAME_MAX = 280, /* of a node, with its number and NUL */
 };
 
 #define SCENARIO_ZONE "a" /* of nodes without one */
@@ -36,6 +37,12 @@ struct place_said {
 
 struct texts {
     struct gt_str *v;
+    size_t n;
+};
+
+/* SCHED_PORT values. */
+struct ports {
+    int64_t *v;
     size_t n;
 };
 
@@ -57,6 +64,7 @@ struct node_group {
     int64_t cpu, memory;
     struct attribute *attributes;
     size_t n_attributes;
+    struct ports reserved_ports; /* that no task may have */
     struct place_said said;
 };
 
@@ -71,8 +79,7 @@ struct constraint {
 struct task_kind {
     struct gt_str name;
     int64_t cpu, memory;
-    int64_t *host_ports; /* static ones, TCP */
-    size_t n_host_ports;
+    struct ports host_ports;    /* static ones */
     struct gt_str network_mode; /* "bridge", "host", "awsvpc" */
     struct strategy *strategies;
     size_t n_strategies;
@@ -167,9 +174,12 @@ struct scenario {
 
 /* What is so where nothing is said. */
 void scenario_init(struct scenario *s, const char *name);
-/* Reads and checks a file's text. NULL with err filled: "<name>:<line>:<column>: ...". */
-struct scenario *scenario_read(const char *name, struct gt_str text, struct gt_arena *a,
-                               struct gt_err *err);
+/* Reads and checks a file's text. NULL with err filled: "<name>:<line>:<column>: ...". `start` (may
+ * be NULL) has nodes and services that are there beside those of the file. */
+struct scenario *scenario_read(const char *name, struct gt_str text, const struct scenario *start,
+                               struct gt_arena *a, struct gt_err *err);
+/* Its nodes and services as a file. */
+void scenario_write(const struct scenario *s, struct gt_buf *to);
 /* What only the whole can say: names are there once, targets exist, sums are in bounds. Part of
  * scenario_read(). */
 int scenario_check(const struct scenario *s, struct gt_err *err);

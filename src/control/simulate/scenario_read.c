@@ -1,4 +1,5 @@
 /* The fields of a scenario's file. */
+#include "control/scheduler/scheduler.h"
 #include "control/simulate/fields.h"
 #include "control/simulate/scenario.h"
 #include "lib/base/mem.h"
@@ -16,6 +17,34 @@ static struct place_said said(const struct doc *v)
     return (struct place_said){.line = v->line, .column = v->column};
 }
 
+/* 80, or 53/udp: a SCHED_PORT. */
+static int port_read(struct reader *r, const char *where, const struct doc *v,
+                     const struct field *f, void *to)
+{
+    static const struct field bounds = {.low = 1, .high = 65535};
+    const char *slash = v->kind == DOC_TEXT ? strchr(v->text.p, '/') : NULL;
+    if (!slash || !gt_streq(slash, "/udp")) {
+        return field_int(r, where, v, &bounds, to);
+    }
+    struct doc number = *v;
+    number.text = gt_str(gt_arena_str(r->arena, gt_str_n(v->text.p, (size_t)(slash - v->text.p))));
+    int rc = field_int(r, where, &number, &bounds, to);
+    *(int64_t *)to = SCHED_PORT(*(int64_t *)to, true);
+    return rc;
+}
+
+static int ports_read(struct reader *r, const char *where, const struct doc *v,
+                      const struct field *f, void *to)
+{
+    struct ports *p = to;
+    int rc = field_list(r, where, v, f, sizeof *p->v, &p->v, &p->n);
+    int64_t *at = p->v;
+    for (const struct doc *one = v->first; rc == 0 && one; one = one->next) {
+        rc = port_read(r, where, one, f, at++);
+    }
+    return rc;
+}
+
 /* ---- nodes ---- */
 
 static int attributes_read(struct reader *r, const char *where, const struct doc *v,
@@ -31,7 +60,11 @@ static int attributes_read(struct reader *r, const char *where, const struct doc
     for (const struct doc *one = v->first; one; one = one->next) {
         struct attribute *a = &g->attributes[g->n_attributes++];
         int rc = field_text(r, where, one->key, &value, &a->name);
-        rc = rc < 0 ? rc : field_text(r, where, one, &value, &a->value);
+        if (rc == 0 && one->kind == DOC_TEXT && !one->text.n) {
+            a->value = one->text; /* a name alone is an attribute, too */
+        } else {
+            rc = rc < 0 ? rc : field_text(r, where, one, &value, &a->value);
+        }
         if (rc < 0) {
             return rc;
         }
@@ -53,7 +86,8 @@ static const struct field NODE_FIELDS[] = {
     {"zones", field_names, offsetof(struct node_group, zones), .low = 1, .high = 100},
     {"cpu", field_cpu, offsetof(struct node_group, cpu), true, 1, CPU_MAX},
     {"memory", field_memory, offsetof(struct node_group, memory), true, 1, MEMORY_MAX},
-    {"attributes", attributes_read, 0, .high = 50},
+    {"attributes", attributes_read, 0, .high = 100},
+    {"reservedPorts", ports_read, offsetof(struct node_group, reserved_ports), .high = 200},
     {0},
 };
 
@@ -61,8 +95,9 @@ static int nodes_read(struct reader *r, const char *where, const struct doc *v,
                       const struct field *f, void *to)
 {
     struct scenario *s = to;
+    size_t first = s->n_nodes;
     int rc = field_list(r, where, v, f, sizeof *s->nodes, &s->nodes, &s->n_nodes);
-    struct node_group *g = s->nodes;
+    struct node_group *g = s->nodes + first;
     for (const struct doc *one = v->first; rc == 0 && one; one = one->next, g++) {
         *g = (struct node_group){.count = 1, .said = said(one)};
         rc = fields_read(r, where, one, NODE_FIELDS, g);
@@ -71,19 +106,6 @@ static int nodes_read(struct reader *r, const char *where, const struct doc *v,
 }
 
 /* ---- what a task is ---- */
-
-static int ports_read(struct reader *r, const char *where, const struct doc *v,
-                      const struct field *f, void *to)
-{
-    struct task_kind *k = to;
-    static const struct field port = {.low = 1, .high = 65535};
-    int rc = field_list(r, where, v, f, sizeof *k->host_ports, &k->host_ports, &k->n_host_ports);
-    int64_t *at = k->host_ports;
-    for (const struct doc *one = v->first; rc == 0 && one; one = one->next, at++) {
-        rc = field_int(r, where, one, &port, at);
-    }
-    return rc;
-}
 
 static const char *const STRATEGIES[] = {"random", "spread", "binpack", NULL};
 static const struct field STRATEGY_FIELDS[] = {
@@ -139,7 +161,8 @@ static const char *const NETWORK_MODES[] = {"bridge", "host", "awsvpc", "none", 
     }
 #define PLACEMENT_FIELDS(at)                                                                       \
     {"name", field_name, (at) + offsetof(struct task_kind, name), .required = true},               \
-        {"hostPorts", ports_read, (at), .low = 1, .high = 50},                                     \
+        {"hostPorts", ports_read, (at) + offsetof(struct task_kind, host_ports), .low = 1,         \
+         .high = 50},                                                                              \
         {"networkMode", field_word, (at) + offsetof(struct task_kind, network_mode),               \
          .more = NETWORK_MODES},                                                                   \
         {"placementStrategy", strategies_read, (at), .high = 5},                                   \
@@ -172,8 +195,9 @@ static int services_read(struct reader *r, const char *where, const struct doc *
                          const struct field *f, void *to)
 {
     struct scenario *s = to;
+    size_t first = s->n_services;
     int rc = field_list(r, where, v, f, sizeof *s->services, &s->services, &s->n_services);
-    struct service_kind *k = s->services;
+    struct service_kind *k = s->services + first;
     for (const struct doc *one = v->first; rc == 0 && one; one = one->next, k++) {
         *k = (struct service_kind){
             .task = usual_task(one), .desired = 1, .min_percent = 100, .max_percent = 200};
@@ -421,15 +445,15 @@ static const struct field SCENARIO_FIELDS[] = {
     {"brakePercent", field_int, offsetof(struct file, s.brake_percent), .high = 100},
     {"brakeWindow", field_time, offsetof(struct file, s.brake_window), .low = SECOND, .high = DAY},
     {"sampleEvery", field_time, offsetof(struct file, s.sample_every), .low = 100, .high = DAY},
-    {"nodes", nodes_read, offsetof(struct file, s), true, 1, SCENARIO_NODES_MAX},
+    {"nodes", nodes_read, offsetof(struct file, s), .low = 1, .high = SCENARIO_NODES_MAX},
     {"services", services_read, offsetof(struct file, s), .high = SCENARIO_SERVICES_MAX},
     {"load", later, offsetof(struct file, load)},
     {"events", later, offsetof(struct file, events)},
     {0},
 };
 
-struct scenario *scenario_read(const char *name, struct gt_str text, struct gt_arena *a,
-                               struct gt_err *err)
+struct scenario *scenario_read(const char *name, struct gt_str text, const struct scenario *start,
+                               struct gt_arena *a, struct gt_err *err)
 {
     struct doc *doc = doc_parse(name, text, a, err);
     if (!doc) {
@@ -438,8 +462,17 @@ struct scenario *scenario_read(const char *name, struct gt_str text, struct gt_a
     struct file *file = gt_arena_new(a, struct file);
     struct scenario *s = &file->s;
     scenario_init(s, name);
+    if (start) {
+        s->nodes = start->nodes;
+        s->n_nodes = start->n_nodes;
+        s->services = start->services;
+        s->n_services = start->n_services;
+    }
     struct reader r = {.name = name, .arena = a, .err = err, .context = s};
     int rc = fields_read(&r, "", doc, SCENARIO_FIELDS, file);
+    if (rc == 0 && !s->n_nodes) {
+        rc = field_wrong(&r, "nodes", doc, "is missing");
+    }
     rc = rc == 0 && file->load ? loads_read(&r, file->load, s) : rc;
     rc = rc == 0 && file->events ? events_read(&r, file->events, s) : rc;
     rc = rc == 0 ? scenario_check(s, err) : rc;

@@ -15,7 +15,7 @@ static void play(struct played *p, const char *text)
 {
     *p = (struct played){0};
     gt_arena_init(&p->arena, GT_GIB);
-    struct scenario *s = scenario_read("s", gt_str(text), &p->arena, &p->err);
+    struct scenario *s = scenario_read("s", gt_str(text), NULL, &p->arena, &p->err);
     if (!s) {
         fail_msg("%s", p->err.msg);
         return;

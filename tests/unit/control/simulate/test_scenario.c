@@ -10,7 +10,7 @@ static struct scenario *read_text(const char *text, struct gt_err *err)
     gt_arena_fini(&arena);
     gt_arena_init(&arena, GT_LIMIT_API_ARENA);
     *err = GT_ERR_INIT;
-    return scenario_read("s.yaml", gt_str(text), &arena, err);
+    return scenario_read("s.yaml", gt_str(text), NULL, &arena, err);
 }
 
 #define NODES "nodes: [{name: n, count: 3, zones: [a, b], cpu: 4096, memory: 8 GB}]\n"
@@ -48,7 +48,7 @@ GT_TEST(everything_is_read)
     assert_int_equal(s->nodes[0].memory, 16384);
     assert_false(s->nodes[1].numbered);
     const struct service_kind *k = &s->services[0];
-    assert_int_equal(k->task.n_host_ports, 2);
+    assert_int_equal(k->task.host_ports.n, 2);
     assert_int_equal(k->task.start_time.low, 5000);
     assert_int_equal(k->task.start_time.high, 20000);
     assert_int_equal(k->task.stop_time.high, 250);
@@ -124,8 +124,9 @@ static const struct {
     {"nodes:\n- name: n\n  count: x\n",
      "s.yaml:3:10: nodes.count must be a whole number, 1 to 10000, "
      "not x"},
-    {"nodes:\n- name: a b\n", "s.yaml:2:9: nodes.name must be 1 to 64 letters, digits, '-' or '_', "
-                              "not a b"},
+    {"nodes:\n- name: a b\n",
+     "s.yaml:2:9: nodes.name must be 1 to 255 letters, digits, '-' or '_', "
+     "not a b"},
     {"nodes:\n- name: n\n  cpu: many\n", "s.yaml:3:8: nodes.cpu must be CPU units such as 512, or "
                                          "2 vCPU, not many"},
     {"nodes:\n- name: n\n  memory: 0\n", "s.yaml:3:11: nodes.memory must be 1 to 33554432, not 0"},
