@@ -52,7 +52,7 @@ DONE = {
     RunTaskRequest: cluster count enableECSManagedTags enableExecuteCommand(off) group launchType
         networkConfiguration overrides placementConstraints placementStrategy platformVersion
         propagateTags referenceId(record) startedBy tags taskDefinition clientToken
-    TaskOverride: containerOverrides cpu executionRoleArn memory
+    TaskOverride: containerOverrides cpu executionRoleArn memory taskRoleArn
     ContainerOverride: name command environment cpu memory memoryReservation
     KeyValuePair: name value
     StartTaskRequest: cluster containerInstances enableECSManagedTags enableExecuteCommand(off) group
@@ -158,8 +158,6 @@ REFUSED = [
     ('ecs', 'TaskOverride', 'inferenceAcceleratorOverrides', 'RunTask',
      {**RUN, 'overrides': {'inferenceAcceleratorOverrides': [{'deviceName': 'x'}]}},
      'inferenceAcceleratorOverrides'),
-    ('ecs', 'TaskOverride', 'taskRoleArn', 'RunTask', {**RUN, 'overrides': {'taskRoleArn': 'r'}},
-     'taskRoleArn'),
     ('ecs', 'TaskOverride', 'ephemeralStorage', 'RunTask',
      {**RUN, 'overrides': {'ephemeralStorage': {'sizeInGiB': 30}}}, 'ephemeralStorage'),
     ('ecs', 'ContainerOverride', 'environmentFiles', 'RunTask',
@@ -215,8 +213,8 @@ REFUSED = [
      'platform version'),
     ('ecs', None, 'securityGroups', 'StartTask', {**START, **config(securityGroups=['sg-1'])},
      'securityGroups'),
-    ('ecs', None, 'taskRoleArn', 'StartTask', {**START, 'overrides': {'taskRoleArn': 'r'}},
-     'taskRoleArn'),
+    ('ecs', None, 'ephemeralStorage', 'StartTask',
+     {**START, 'overrides': {'ephemeralStorage': {'sizeInGiB': 30}}}, 'ephemeralStorage'),
     ('ecr', None, 'scanOnPush', 'CreateRepository',
      {'repositoryName': 'aa', 'imageScanningConfiguration': {'scanOnPush': True}}, 'scanOnPush'),
     ('logs', None, 'logGroupClass', 'CreateLogGroup',

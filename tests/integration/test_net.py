@@ -525,12 +525,13 @@ def test_metadata_only_of_ones_own_task(host, tool, link):
     assert link.get("host", "/v2/metadata")[0] == 400
     assert link.get(a["netns"], "/v2/credentials/ca") == (
         200, '{"what": "credentials", "task": "ta"}')
-    for where, path, code in ((b["netns"], "/v2/credentials/ca", "InvalidIdInRequest"),
-                              (a["netns"], "/v2/credentials/ch", "InvalidIdInRequest"),
-                              (a["netns"], "/v2/credentials/", "NoIdInRequest")):
+    for where, path, refusal, code in (
+            (b["netns"], "/v2/credentials/ca", 403, "InvalidIdInRequest"),
+            (a["netns"], "/v2/credentials/ch", 403, "InvalidIdInRequest"),
+            (a["netns"], "/v2/credentials/", 400, "NoIdInRequest")):
         status, body = link.get(where, path)
-        assert status == 400 and json.loads(body)["code"] == code
-        assert json.loads(body)["HTTPErrorCode"] == 400
+        assert status == refusal and json.loads(body)["code"] == code
+        assert json.loads(body)["HTTPErrorCode"] == refusal
     assert link.get(a["netns"], "/nothing")[0] == 404
     status, body = link.get(a["netns"], "/v4/ea0/stats")
     stats = json.loads(body)

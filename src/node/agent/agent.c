@@ -131,6 +131,7 @@ static void on_tick(uv_timer_t *timer)
     }
     node_link_check(n);
     node_images_tick(n);
+    node_keys_tick(n);
 }
 
 static void on_signal(uv_signal_t *s, int number)

@@ -137,6 +137,10 @@ static int write_for(struct task *t, struct gt_arena *a, const char *id,
     l->json_v4_tags = text_of(a, &b);
     meta_task_write(&m, META_V2, /* with_tags= */ false, &b);
     l->json_v2 = text_of(a, &b);
+    if (t->keys.id[0]) {
+        l->n_credentials = 1;
+        l->credentials[0] = (struct link_credentials){gt_str(t->keys.id), gt_str(t->keys.json)};
+    }
     l->n_containers = GT_MIN(t->n_containers, (size_t)LINK_MAX_CONTAINERS);
     for (size_t i = 0; i < l->n_containers; i++) {
         const struct container *c = &t->containers[i];

@@ -28,6 +28,8 @@ struct prepare {
     struct image **images;
     struct log_stream **logs;
     struct part pulls, place;
+    char *keys; /* of the task's role */
+    int64_t keys_due;
     unsigned left; /* jobs under way; the loop's */
 };
 
@@ -302,11 +304,23 @@ static void get_images(void *arg)
     }
 }
 
+/* Before anything runs: a task whose role it may not have does not start. */
+static int get_keys(struct prepare *p)
+{
+    struct part *place = &p->place;
+    int r = task_has_role(p->t) ? task_keys_fetch(p->t, &p->keys, &p->keys_due, &place->err) : 0;
+    if (r < 0) {
+        snprintf(place->why, sizeof place->why, "%s", place->err.msg);
+    }
+    return r;
+}
+
 static void make_place(void *arg)
 {
     struct part *place = arg;
     struct prepare *p = place->p;
-    int r = attach(p);
+    int r = get_keys(p);
+    r = r < 0 ? r : attach(p);
     if (r >= 0) {
         r = make_folders(p);
     }
@@ -347,6 +361,9 @@ static void done(struct node *n, void *arg)
                      c->image->manifest_digest);
         }
         c->log = p->logs[i];
+    }
+    if (p->keys) {
+        task_keys_take(t, p->keys, p->keys_due);
     }
     if (p->pulls.why[0] || p->place.why[0]) {
         task_fail(t, "TaskFailedToStart", "%s", p->pulls.why[0] ? p->pulls.why : p->place.why);
@@ -394,6 +411,7 @@ void task_prepare(struct task *t)
     p->images = gt_new_array(struct image *, t->n_containers);
     p->logs = gt_new_array(struct log_stream *, t->n_containers);
     p->pulls.p = p->place.p = p;
+    task_keys_name(t);
     t->preparing = true;
     if (quick(p)) {
         p->left = 2;

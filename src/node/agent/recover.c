@@ -110,6 +110,7 @@ int task_adopt(struct task *t, struct gt_err *err)
     t->prepared = true;
     t->phase = TASK_ACTIVE;
     t->adopted = true;
+    task_keys_find(t);
     take_network(t);
     for (size_t i = 0; i < t->n_containers; i++) {
         struct container *c = &t->containers[i];

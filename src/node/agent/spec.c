@@ -107,6 +107,10 @@ void container_env(const struct container *c, struct gt_arena *a, struct rt_strs
         env_set(&l, gt_arena_printf(a, "ECS_CONTAINER_METADATA_URI_V4=http://%s/v4/%s",
                                     NET_LINK_ADDRESS, c->endpoint));
     }
+    if (c->task->keys.id[0]) {
+        env_set(&l, gt_arena_printf(a, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=/v2/credentials/%s",
+                                    c->task->keys.id));
+    }
     env_pairs(&l, &c->def->environment);
     if (c->override_) {
         env_pairs(&l, &c->override_->environment);

@@ -175,6 +175,7 @@ void task_free(struct task *t)
         gt_closep(&c->net.netns_fd);
         log_stream_drop(c->log);
     }
+    free(t->keys.json);
     gt_arena_fini(&t->arena);
     free(t);
 }

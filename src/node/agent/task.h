@@ -37,6 +37,14 @@ struct health {
 
 #define CONTAINER_MAX_PORTS 100
 
+/* Keys of the task's role, as gantry-link serves them. */
+struct task_keys {
+    char id[40]; /* the end of AWS_CONTAINER_CREDENTIALS_RELATIVE_URI; "": the task has no role */
+    char *json;  /* NULL: none yet */
+    int64_t due_ms; /* when newer ones are to be had */
+    bool renewing;
+};
+
 struct container {
     struct task *task;
     const struct ecs_container_definition *def;
@@ -93,6 +101,7 @@ struct task {
 
     struct container *containers;
     size_t n_containers;
+    struct task_keys keys;
 
     const char *stop_code; /* static text; NULL: not stopped by the node */
     char stopped_reason[512];
@@ -190,6 +199,16 @@ const char *health_name(enum health_state s);
 /* --- meta.c: what gantry-link knows of it */
 void task_write_metadata(struct task *t);
 void task_remove_metadata(struct task *t); /* before its addresses can be another's */
+
+/* --- credentials.c: the keys of tasks with a role. They are in what gantry-link reads, and nowhere
+ * else: there they stay when the agent dies, and are found again. */
+bool task_has_role(const struct task *t); /* and a way to ask for its keys */
+void task_keys_name(struct task *t);      /* makes the id */
+/* Asks the server; blocks, on the pool. *ret_json is the caller's. */
+int task_keys_fetch(struct task *t, char **ret_json, int64_t *ret_due_ms, struct gt_err *err);
+void task_keys_take(struct task *t, char *json, int64_t due_ms); /* json: from now on the task's */
+void task_keys_find(struct task *t); /* after a restart of the agent: from gantry-link's file */
+void node_keys_tick(struct node *n); /* once a second: what is due is renewed */
 
 /* --- recover.c */
 int node_recover(struct node *n, struct gt_err *err);

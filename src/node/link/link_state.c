@@ -283,6 +283,17 @@ int link_state_write(const char *run_dir, const struct link_task *task, struct g
     return 0;
 }
 
+int link_state_read(const char *run_dir, const char *task_id, struct gt_buf *bytes,
+                    struct link_task *ret, struct gt_err *err)
+{
+    if (!id_ok(gt_str(task_id))) {
+        return gt_err_set(err, GT_ERR_INVALID, "task id \"%s\" cannot name a file", task_id);
+    }
+    gt_auto_close int dir = open_folder(run_dir, /* make= */ false, err);
+    int r = dir < 0 ? dir : gt_file_read(dir, task_id, bytes, err);
+    return r < 0 ? r : link_state_decode(gt_buf_view(bytes), ret, err);
+}
+
 int link_state_remove(const char *run_dir, const char *task_id, struct gt_err *err)
 {
     if (!id_ok(gt_str(task_id))) {

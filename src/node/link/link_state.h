@@ -9,9 +9,10 @@
  * host.
  *
  * Who may see what. A task with an address of its own (bridge, awsvpc) is told by its source
- * address and the endpoint id in the URL must be of that task; anything else is 404. A task
- * without one (host) is told by the id alone, and only when the request comes from an
- * address that is no task's: so endpoint ids are secrets, link_endpoint_id() makes one.
+ * address and the endpoint id in the URL must be of that task; anything else is 404, and
+ * credentials that are not its own are 403. A task without one (host) is told by the id alone, and
+ * only when the request comes from an address that is no task's: so endpoint ids are secrets,
+ * link_endpoint_id() makes one.
  *
  * File format (version 1), little-endian: 8 bytes "GTLINK1\n", u32 length of what follows, then
  * sections {u32 tag, u32 length, bytes} and nothing after them. Sections after a CONTAINER tag
@@ -77,6 +78,10 @@ int link_state_remove(const char *run_dir, const char *task_id, struct gt_err *e
 
 /* The process that serves this <run> now, or 0: for an agent that was restarted and adopts it. */
 int link_running(const char *run_dir);
+
+/* The file of a task as it is now. Views into `bytes`. */
+int link_state_read(const char *run_dir, const char *task_id, struct gt_buf *bytes,
+                    struct link_task *ret, struct gt_err *err);
 
 void link_state_encode(const struct link_task *task, struct gt_buf *to);
 /* Views into `bytes`. GT_ERR_CORRUPT. */

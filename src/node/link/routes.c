@@ -193,7 +193,9 @@ static void credentials(const struct index *x, uint32_t from, struct gt_str id, 
             return;
         }
     }
-    refuse_credentials(to, 400, "InvalidIdInRequest", "Credentials not found");
+    /* The same whether nobody has this id or another task: who asks learns nothing. (The ECS agent
+     * looks at no address, and says 400.) */
+    refuse_credentials(to, 403, "InvalidIdInRequest", "Credentials not found");
 }
 
 void routes_answer(const struct index *x, uint32_t from, const struct http_head *head,

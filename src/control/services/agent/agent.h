@@ -20,6 +20,7 @@
  *   accepted and changes nothing. A task that counts as stopped because its node was lost (a
  *   ghost) frees what it held when its node reports it STOPPED; so must a node that comes back and
  *   no longer knows the task.
+ * - TaskCredentials says as whom a task calls: a session of its role. For the node that it runs on.
  * - NodeLost and NodeBack are for the liveness actor inside the server alone. NodeLost only says
  *   that the node is lost; the controller "agent-lost" then stops its tasks, some in each step.
  * When the node is back before it is through (NodeBack, RegisterNode), it ends: tasks that it came

@@ -54,6 +54,7 @@ static struct ecs_task_definition document_of(struct tx *tx,
         .task_definition_arn = arn_taskdef(tx, rec->family, rec->revision),
         .container_definitions = in->container_definitions,
         .family = in->family,
+        .task_role_arn = in->task_role_arn,
         .execution_role_arn = in->execution_role_arn,
         .network_mode = in->network_mode,
         .revision = rec->revision,
@@ -209,6 +210,7 @@ int ecs_register_task_definition(struct tx *tx, const struct ecs_register_task_d
     rec->status = GT_STR_LIT("ACTIVE");
     rec->registered_at = tx_now(tx);
     rec->registered_by = tx_principal(tx)->arn;
+    rec->task_role = in->task_role_arn;
     keep_columns(tx, in, size, rec);
     struct ecs_task_definition d = document_of(tx, in, rec);
     r = keep_document(tx, rec, &d, err);

@@ -2,6 +2,7 @@
 
 #include "control/services/ecs/cluster.h"
 #include "control/services/ecs/names.h"
+#include "control/services/ecs/role.h"
 #include "control/services/ecs/taskdef.h"
 #include "lib/base/mem.h"
 #include "lib/wire/json.h"
@@ -127,7 +128,6 @@ static int refuse_override(const struct ecs_task_override *in, struct gt_err *er
         bool said;
         const char *field;
     } fields[] = {
-        {in->task_role_arn.n > 0, "taskRoleArn"},
         {in->ephemeral_storage != NULL, "ephemeralStorage"},
         {in->inference_accelerator_overrides.n > 0, "inferenceAcceleratorOverrides"},
     };
@@ -137,6 +137,13 @@ static int refuse_override(const struct ecs_task_override *in, struct gt_err *er
         }
     }
     return 0;
+}
+
+static int check_roles(struct tx *tx, const struct ecs_task_override *in, struct gt_err *err)
+{
+    int r = ecs_role_check(in->task_role_arn, err);
+    r = r ? r : ecs_role_may_pass(tx, in->task_role_arn, err);
+    return r ? r : ecs_role_may_pass(tx, in->execution_role_arn, err);
 }
 
 /* A container's hard limit with the overrides over it; 0: none. */
@@ -186,6 +193,9 @@ int launch_overrides(struct tx *tx, const struct ecs_task_override *in, struct t
                      struct gt_err *err)
 {
     int r = in ? refuse_override(in, err) : 0;
+    if (in && r == 0) {
+        r = check_roles(tx, in, err);
+    }
     for (size_t i = 0; in && r == 0 && i < in->container_overrides.n; i++) {
         r = check_override(ask->def, &in->container_overrides.v[i], err);
     }

@@ -145,6 +145,8 @@ static struct rec_ecs_task *make(struct tx *tx, const struct task_ask *ask,
     t->service = ask->service;
     t->deployment = ask->deployment;
     t->overrides = ask->override_document;
+    t->task_role = ask->override && ask->override->task_role_arn.n ? ask->override->task_role_arn
+                                                                   : ask->def->task_role;
     t->tags = ask->tags;
     t->placement_constraints = ask->constraints;
     t->placement_strategy = ask->strategies;

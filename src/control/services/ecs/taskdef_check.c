@@ -2,6 +2,7 @@
 #include "control/scheduler/query.h"
 #include "control/services/ecs/cluster.h"
 #include "control/services/ecs/names.h"
+#include "control/services/ecs/role.h"
 #include "control/services/ecs/taskdef.h"
 #include "lib/base/mem.h"
 
@@ -13,7 +14,6 @@ static int check_unsupported(const struct ecs_register_task_definition_in *in, s
         bool said;
         const char *field;
     } fields[] = {
-        {in->task_role_arn.n > 0, "taskRoleArn"},
         {in->pid_mode.n > 0, "pidMode"},
         {in->ipc_mode.n > 0, "ipcMode"},
         {in->proxy_configuration != NULL, "proxyConfiguration"},
@@ -195,6 +195,9 @@ int taskdef_check(struct tx *tx, struct ecs_register_task_definition_in *in,
         return refused(err, "At most 10 containers are allowed in a task definition.");
     }
     int r = check_unsupported(in, err);
+    r = r ? r : ecs_role_check(in->task_role_arn, err);
+    r = r ? r : ecs_role_may_pass(tx, in->task_role_arn, err);
+    r = r ? r : ecs_role_may_pass(tx, in->execution_role_arn, err);
     for (size_t i = 0; r == 0 && i < in->container_definitions.n; i++) {
         r = taskdef_check_container(tx, &in->container_definitions.v[i], err);
     }

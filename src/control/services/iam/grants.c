@@ -151,12 +151,14 @@ int iam_may_assume(struct tx *tx, const struct rec_iam_role *role, const char *a
     return session == POLICY_ALLOW ? 0 : refuse(tx, action, arn, "session", session, err);
 }
 
-bool iam_trusts_service(struct tx *tx, const struct rec_iam_role *role, const char *service)
+bool iam_trusts_service(struct tx *tx, const struct rec_iam_role *role, const char *service,
+                        struct gt_str source_arn)
 {
     const struct policy *trust = trust_of(tx, role);
     const struct policy_principal who = {.type = "Service", .id = gt_str(service)};
     struct iam_context c = {.arena = tx_arena(tx)};
     iam_context_add(&c, "aws:SourceAccount", tx_account(tx));
+    iam_context_add(&c, "aws:SourceArn", source_arn);
     struct policy_request rq = {.action = GT_STR_LIT("sts:AssumeRole"),
                                 .resource = role_arn(tx, role),
                                 .principals = &who,

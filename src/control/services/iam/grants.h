@@ -23,8 +23,10 @@ int iam_grants_check(const struct iam_grants *g, struct tx *tx, const char *acti
 int iam_may_assume(struct tx *tx, const struct rec_iam_role *role, const char *action,
                    const struct iam_context *c, struct gt_err *err);
 
-/* Whether a service ("ecs-tasks.amazonaws.com") may assume the role. */
-bool iam_trusts_service(struct tx *tx, const struct rec_iam_role *role, const char *service);
+/* Whether a service ("ecs-tasks.amazonaws.com") may assume the role, for the resource that it acts
+ * for (aws:SourceArn). */
+bool iam_trusts_service(struct tx *tx, const struct rec_iam_role *role, const char *service,
+                        struct gt_str source_arn);
 
 /* Whether the caller may hand this role on to a service: iam:PassRole. An empty ARN is none. */
 int iam_may_pass(struct tx *tx, struct gt_str role_arn, const char *service, struct gt_err *err);

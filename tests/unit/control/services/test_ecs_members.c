@@ -17,6 +17,7 @@
 
 static const char *const done[] = {
     "family",
+    "taskRoleArn",
     "executionRoleArn", /* shown; the node has that right: docs/adr/0020-ecs-without-a-vpc.md */
     "networkMode",
     "containerDefinitions",
@@ -98,7 +99,6 @@ static const char *const done[] = {
 static const struct {
     const char *path, *said;
 } refused[] = {
-    {"taskRoleArn", "'taskRoleArn': 'arn:aws:iam::000000000000:role/r'"},
     {"pidMode", "'pidMode': 'task'"},
     {"ipcMode", "'ipcMode': 'task'"},
     {"proxyConfiguration", "'proxyConfiguration': {'containerName': 'a'}"},

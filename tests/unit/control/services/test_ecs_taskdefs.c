@@ -142,7 +142,11 @@ GT_TEST(what_is_refused_and_what_is_not)
          "Unknown capability 'NOPE'"},
         {ONE("'memory': 64, 'linuxParameters': {'devices': [{'hostPath': '/dev/x'}]}"), "devices"},
         {ONE("'memory': 64") ", 'pidMode': 'host'", "'pidMode' is not supported"},
-        {ONE("'memory': 64") ", 'taskRoleArn': 'arn:x'", "'taskRoleArn' is not supported"},
+        {ONE("'memory': 64") ", 'taskRoleArn': 'arn:x'", "ClientException: Role is not valid"},
+        {ONE("'memory': 64") ", 'taskRoleArn': 'arn:aws:ecs:r:0:role/x'", "Role is not valid"},
+        {ONE("'memory': 64") ", 'taskRoleArn': 'a b'", "Role is not valid"},
+        {ONE("'memory': 64") ", 'taskRoleArn': 'arn:aws:iam::000000000000:role/p/x'",
+         "\"taskRoleArn\":\"arn:aws:iam::000000000000:role/p/x\""},
         {ONE("'memory': 64") ", 'requiresCompatibilities': ['FARGATE']",
          "Fargate only supports network mode"},
         {ONE("'memory': 64") ", 'requiresCompatibilities': ['FARGATE'], 'networkMode': 'awsvpc', "

@@ -228,7 +228,7 @@ GT_TEST(what_run_task_refuses)
         {"{'taskDefinition': 'web', 'group': 'service:x'}", "Invalid namespace for group"},
         {"{'taskDefinition': 'web', 'overrides': {'containerOverrides': [{'name': 'x'}]}}",
          "not a container in the TaskDefinition"},
-        {"{'taskDefinition': 'web', 'overrides': {'taskRoleArn': 'x'}}", "taskRoleArn"},
+        {"{'taskDefinition': 'web', 'overrides': {'taskRoleArn': 'a b'}}", "Role is not valid"},
         {"{'taskDefinition': 'web', 'tags': [{'key': 'aws:x', 'value': 'y'}]}", "aws:"},
         {"{'taskDefinition': 'web', 'placementStrategy': [{'type': 'binpack', 'field': 'x'}]}",
          "Invalid placement strategy"},
