@@ -27,7 +27,8 @@ static void token(struct gt_str text)
     GT_ASSERT(ecr_token_check(secret, text, 0, &t, &err) < 0);
     GT_ASSERT(ecr_token_check_basic(secret, text, 0, &t, &err) < 0);
     gt_auto_buf struct gt_buf ours = GT_BUF_INIT(4096);
-    if (ecr_token_make(secret, text, GT_STR_LIT("000000000000"), GT_STR_LIT("r"), 1, &ours) == 0) {
+    if (ecr_token_make(secret, text, GT_STR_LIT("000000000000"), GT_STR_LIT("r"), text, 1, &ours) ==
+        0) {
         GT_ASSERT(ecr_token_check(secret, gt_buf_view(&ours), 0, &t, &err) == 0);
         GT_ASSERT(gt_str_is(text, t.key_id));
         GT_ASSERT(ecr_token_check(secret, gt_buf_view(&ours), 1, &t, &err) < 0);

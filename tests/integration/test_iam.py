@@ -1,4 +1,5 @@
 """IAM: roles and their policies, as boto3 and the aws command line see them."""
+import base64
 import datetime
 import hashlib
 import json
@@ -403,3 +404,49 @@ def test_sessions_with_the_command_line(gantry, iam):
     assert aws('ecs', 'list-clusters').returncode == 0
     refused = aws('ecs', 'list-tasks')
     assert refused.returncode != 0 and 'AccessDeniedException' in refused.stderr
+
+
+def registry_login(ecr):
+    token = ecr.get_authorization_token()['authorizationData'][0]
+    return base64.b64decode(token['authorizationToken']).decode(), token['expiresAt']
+
+
+def copy(*args):
+    return subprocess.run(['skopeo', 'copy', '--quiet', '--dest-tls-verify=false',
+                           '--src-tls-verify=false', *args], capture_output=True, text=True,
+                          timeout=120)
+
+
+def test_the_registry_asks_policies(gantry, iam, sts, busybox_layout, tmp_path):
+    root = gantry.client('ecr')
+    for name in ('team/app', 'team/secret', 'tagged'):
+        root.create_repository(repositoryName=name, tags=[{'Key': 'open', 'Value': str(name == 'tagged')}])
+    prefix = 'arn:aws:ecr:us-east-1:000000000000:repository/'
+    push = ['ecr:BatchCheckLayerAvailability', 'ecr:InitiateLayerUpload', 'ecr:UploadLayerPart',
+            'ecr:CompleteLayerUpload', 'ecr:PutImage']
+    pull = ['ecr:BatchGetImage', 'ecr:GetDownloadUrlForLayer']
+    arn = make(iam, 'pusher', allow('ecr:GetAuthorizationToken'),
+               allow(push + pull, f'{prefix}team/app'),
+               allow(pull, Condition={'StringEquals': {'aws:ResourceTag/open': 'True'}}))
+    got = assume(sts, arn, DurationSeconds=900)['Credentials']
+    ecr = session_client(gantry, 'ecr', got)
+    login, until = registry_login(ecr)
+    assert until <= got['Expiration']
+    layout, registry = f'oci:{busybox_layout}:latest', f'docker://{gantry.registry}'
+    r = copy('--dest-creds', login, layout, f'{registry}/team/app:1')
+    assert r.returncode == 0, r.stderr
+    r = copy('--dest-creds', login, layout, f'{registry}/team/secret:1')
+    assert r.returncode != 0 and '403' in r.stderr, r.stderr
+    assert root.list_images(repositoryName='team/secret')['imageIds'] == []
+    r = copy('--src-creds', login, f'{registry}/team/app:1', f'oci:{tmp_path}/out:1')
+    assert r.returncode == 0, r.stderr
+    for name, ok in (('tagged', True), ('team/secret', False)):
+        gantry.push(busybox_layout, f'{name}:2')
+        r = copy('--src-creds', login, f'{registry}/{name}:2', f'oci:{tmp_path}/{name[:4]}:2')
+        assert (r.returncode == 0) == ok, r.stderr
+    assert code(ecr.list_images, repositoryName='team/app') == 'AccessDeniedException'
+    iam.delete_role_policy(RoleName='pusher', PolicyName='p')
+    r = copy('--src-creds', login, f'{registry}/team/app:1', f'oci:{tmp_path}/again:1')
+    assert r.returncode != 0
+    iam.delete_role(RoleName='pusher')
+    assert copy('--src-creds', login, f'{registry}/team/app:1', f'oci:{tmp_path}/b:1').returncode != 0

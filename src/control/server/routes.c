@@ -95,6 +95,20 @@ struct gt_str route_key_secret(struct route_req *rq, struct gt_str id, char to[s
     return secret;
 }
 
+bool route_session(struct route_req *rq, struct gt_str id, struct gt_str token,
+                   struct principal *ret)
+{
+    char secret[STS_KEY_SECRET];
+    struct principal p;
+    bool ok = sts_session_open(&rq->data.s->sealer, id, token, &rq->arena, secret, &p) == 0;
+    gt_wipe(secret, sizeof secret);
+    if (ok) {
+        server_from(rq->http, &rq->arena, &p);
+        rq->data.principal = *ret = p;
+    }
+    return ok;
+}
+
 void route_answer(struct route_req *rq, struct http_answer *a)
 {
     pthread_mutex_lock(&rq->lock);

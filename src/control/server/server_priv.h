@@ -77,6 +77,8 @@ int server_verify(struct server *s, struct http_req *rq, const struct gt_str *bo
                   struct principal *ret_principal, struct gt_err *err);
 /* Whether the caller names a key that we know; proves nothing. */
 int server_known(struct server *s, struct http_req *rq, struct gt_arena *arena, struct gt_err *err);
+/* Where a call came from: policies may ask. On a network thread. */
+void server_from(struct http_req *rq, struct gt_arena *arena, struct principal *p);
 /* Only the credential scope, to route by; empty when there is no signature. */
 struct gt_str server_scope_service(struct http_req *rq, struct gt_arena *arena);
 

@@ -26,6 +26,14 @@ struct gt_str server_scope_service(struct http_req *rq, struct gt_arena *arena)
     return sigv4_parse(&s, arena, &auth, NULL) == 0 ? auth.service : (struct gt_str){0};
 }
 
+void server_from(struct http_req *rq, struct gt_arena *arena, struct principal *p)
+{
+    char *address = gt_arena_alloc(arena, HTTP_ADDRESS);
+    http_req_address(rq, address);
+    p->source_ip = gt_str(address);
+    p->secure = http_req_tls(rq);
+}
+
 /* Whose key it is: one that the server has, or that of a session, which its token says. */
 static bool find_key(struct server *s, const struct sigv4_auth *auth, struct gt_arena *arena,
                      char to[static 64], struct sigv4_secret *ret_secret, struct principal *ret)
@@ -73,11 +81,8 @@ int server_verify(struct server *s, struct http_req *rq, const struct gt_str *bo
     if (!find_key(s, auth, arena, secret, &key, principal)) {
         return sigv4_unknown_key(err);
     }
-    if (principal->session) { /* what its policies may ask for */
-        char *address = gt_arena_alloc(arena, HTTP_ADDRESS);
-        http_req_address(rq, address);
-        principal->source_ip = gt_str(address);
-        principal->secure = http_req_tls(rq);
+    if (principal->session) {
+        server_from(rq, arena, principal);
     }
     const char *sent = body ? http_req_sent_sha256(rq) : NULL;
     if (body && !sent) {

@@ -178,9 +178,11 @@ int ecr_get_authorization_token(struct data_req *rq,
     }
     ecr_drop_orphans(rq); /* everybody who pushes or pulls comes by here */
     int64_t expires = data_now(rq) + ECR_TOKEN_LIFE_MS;
-    gt_auto_buf struct gt_buf password = GT_BUF_INIT(4096), token = GT_BUF_INIT(8192);
+    struct gt_str session = who->session ? who->session->token : (struct gt_str){0};
+    expires = who->session ? GT_MIN(expires, who->session->expires_at) : expires;
+    gt_auto_buf struct gt_buf password = GT_BUF_INIT(64 * 1024), token = GT_BUF_INIT(64 * 1024);
     gt_buf_puts(&password, "AWS:");
-    if (ecr_token_make(s->secret, who->key_id, data_account(rq), data_region(rq), expires,
+    if (ecr_token_make(s->secret, who->key_id, data_account(rq), data_region(rq), session, expires,
                        &password) < 0) {
         return gt_err_set(err, GT_ERR_INTERNAL, "a token for this key cannot be made");
     }

@@ -171,7 +171,9 @@ static struct dist *authenticate(struct route_req *rq)
         challenge(rq, header.n ? err.msg : NULL);
         return NULL;
     }
-    if (!route_key_secret(rq, gt_str(token.key_id), secret, &who).p) {
+    bool role = token.session[0] != '\0';
+    if (role ? !route_session(rq, gt_str(token.key_id), gt_str(token.session), &who)
+             : !route_key_secret(rq, gt_str(token.key_id), secret, &who).p) {
         challenge(rq, "The key that this authorization token was made for does not exist.");
         return NULL;
     }
@@ -180,6 +182,7 @@ static struct dist *authenticate(struct route_req *rq)
     d->rq = rq;
     d->caller = token;
     d->node = who.kind == PRINCIPAL_NODE;
+    d->role = role;
     d->method = http_req_method(route_http(rq));
     d->document = GT_BUF_INIT(GT_LIMIT_MANIFEST);
     route_set_user(rq, d);
@@ -264,14 +267,14 @@ static int dist_body(struct route_req *rq, const void *p, size_t n, struct gt_er
     unsigned methods;
     struct dist *d = route_user(rq);
     const struct dist_op *op = op_of(d, &methods);
-    return op->body ? op->body(d, p, n) : 0;
+    return op->body && dist_permitted(d) ? op->body(d, p, n) : 0;
 }
 
 static int dist_end(struct route_req *rq, struct gt_err *err)
 {
     unsigned methods;
     struct dist *d = route_user(rq);
-    return op_of(d, &methods)->end(d);
+    return dist_permitted(d) ? op_of(d, &methods)->end(d) : 0;
 }
 
 static void dist_done(struct route_req *rq)

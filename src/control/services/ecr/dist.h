@@ -45,8 +45,10 @@ enum dist_code {
 struct dist {
     struct route_req *rq;
     struct ecr_token caller;
-    bool node;     /* a node's key: may pull only */
-    char *decoded; /* the path */
+    bool node;      /* a node's key: may pull only */
+    bool role;      /* a session of a role: may do what policies allow */
+    bool permitted; /* it was asked */
+    char *decoded;  /* the path */
     struct dist_path path;
     enum http_method method;
     bool has_repo;
@@ -85,6 +87,9 @@ int dist_fault(struct dist *d, const struct gt_err *err);
 /* An answer with the headers that every one has. */
 struct http_answer dist_answer(int status);
 
+/* Whether the caller's policies allow the request: 1, or 0 when it answered that they do not. On a
+ * worker. */
+int dist_permitted(struct dist *d);
 /* d->repo of d->path.name: 1, or 0 when it answered that there is none. */
 int dist_need_repo(struct dist *d);
 /* d->path.reference as a digest: 1, or 0 when it answered that it is none. */

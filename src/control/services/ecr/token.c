@@ -10,7 +10,7 @@
 #include <strings.h>
 
 #define MAC GT_SHA256_LEN
-#define TEXT_MAX 1024
+#define TEXT_MAX (1024 + STS_LIMIT_TOKEN)
 /* Keeps this MAC apart from others under the same secret. */
 #define PURPOSE "gantry-ecr-token-1\n"
 
@@ -28,18 +28,19 @@ static bool fits(struct gt_str s, size_t size)
 }
 
 int ecr_token_make(const unsigned char secret[static ECR_TOKEN_SECRET], struct gt_str key_id,
-                   struct gt_str account, struct gt_str region, int64_t expires_ms,
-                   struct gt_buf *to)
+                   struct gt_str account, struct gt_str region, struct gt_str session,
+                   int64_t expires_ms, struct gt_buf *to)
 {
     struct ecr_token t;
     if (!fits(key_id, sizeof(t.key_id)) || !fits(account, sizeof(t.account)) ||
-        !fits(region, sizeof(t.region))) {
+        !fits(region, sizeof(t.region)) || (session.n && !fits(session, sizeof(t.session)))) {
         return -EINVAL;
     }
     gt_auto_buf struct gt_buf b = GT_BUF_INIT(TEXT_MAX);
     unsigned char sum[MAC];
-    gt_buf_printf(&b, "%" PRId64 "|" GT_STR_FMT "|" GT_STR_FMT "|" GT_STR_FMT, expires_ms,
-                  GT_STR_ARG(key_id), GT_STR_ARG(account), GT_STR_ARG(region));
+    gt_buf_printf(&b, "%" PRId64 "|" GT_STR_FMT "|" GT_STR_FMT "|" GT_STR_FMT "%s" GT_STR_FMT,
+                  expires_ms, GT_STR_ARG(key_id), GT_STR_ARG(account), GT_STR_ARG(region),
+                  session.n ? "|" : "", GT_STR_ARG(session));
     mac(secret, gt_buf_view(&b), sum);
     gt_buf_add(&b, sum, sizeof(sum));
     gt_base64_encode(b.p, b.n, to);
@@ -86,6 +87,10 @@ int ecr_token_check(const unsigned char secret[static ECR_TOKEN_SECRET], struct 
         !part(&text, t.account, sizeof(t.account)) || !part(&text, t.region, sizeof(t.region))) {
         return refuse(err, not_ours);
     }
+    t.session[0] = '\0';
+    if (text.n && !part(&text, t.session, sizeof(t.session))) {
+        return refuse(err, not_ours);
+    }
     t.expires_ms = strtoll(expires, NULL, 10);
     if (now_ms >= t.expires_ms) {
         return refuse(err, "Your authorization token has expired. Reauthenticate and try again.");
@@ -102,9 +107,9 @@ int ecr_token_check_basic(const unsigned char secret[static ECR_TOKEN_SECRET],
     if (authorization.n < 6 || strncasecmp(authorization.p, scheme, 6) != 0) {
         return refuse(err, "no basic auth credentials");
     }
-    gt_auto_buf struct gt_buf b = GT_BUF_INIT(4096);
+    gt_auto_buf struct gt_buf b = GT_BUF_INIT(2 * TEXT_MAX);
     struct gt_str code = gt_str_n(authorization.p + 6, authorization.n - 6);
-    if (code.n > 4096 || gt_base64_decode(code, &b) < 0 || !gt_buf_ok(&b)) {
+    if (code.n > 4 * TEXT_MAX || gt_base64_decode(code, &b) < 0 || !gt_buf_ok(&b)) {
         return refuse(err, "the credentials are not base64");
     }
     struct gt_str plain = gt_buf_view(&b);

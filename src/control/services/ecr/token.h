@@ -6,6 +6,7 @@
 #ifndef GT_CONTROL_SERVICES_ECR_TOKEN_H
 #define GT_CONTROL_SERVICES_ECR_TOKEN_H
 
+#include "control/services/sts/session.h"
 #include "lib/base/buf.h"
 #include "lib/base/err.h"
 
@@ -17,12 +18,13 @@
 struct ecr_token {
     int64_t expires_ms;
     char key_id[129], account[13], region[65];
+    char session[STS_LIMIT_TOKEN + 1]; /* the session token of a session's key; "": another key */
 };
 
-/* Appends the password. -EINVAL when a part does not fit. */
+/* Appends the password. `session` may be empty. -EINVAL when a part does not fit. */
 int ecr_token_make(const unsigned char secret[static ECR_TOKEN_SECRET], struct gt_str key_id,
-                   struct gt_str account, struct gt_str region, int64_t expires_ms,
-                   struct gt_buf *to);
+                   struct gt_str account, struct gt_str region, struct gt_str session,
+                   int64_t expires_ms, struct gt_buf *to);
 /* GT_ERR_UNAUTHENTICATED when it is not ours or its time is over. Does not block. */
 int ecr_token_check(const unsigned char secret[static ECR_TOKEN_SECRET], struct gt_str password,
                     int64_t now_ms, struct ecr_token *ret, struct gt_err *err);

@@ -28,7 +28,7 @@ static void authorize(const char *key, int64_t expires)
     gt_auto_buf struct gt_buf plain = GT_BUF_INIT(4096), code = GT_BUF_INIT(4096);
     gt_buf_puts(&plain, "AWS:");
     assert_int_equal(ecr_token_make(secret, gt_str(key), GT_STR_LIT("000000000000"),
-                                    GT_STR_LIT("us-east-1"), expires, &plain),
+                                    GT_STR_LIT("us-east-1"), (struct gt_str){0}, expires, &plain),
                      0);
     gt_base64_encode(plain.p, plain.n, &code);
     snprintf(basic, sizeof(basic), "Basic %s", code.p);
