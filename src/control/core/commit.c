@@ -17,6 +17,8 @@ void core_set(struct core *core, struct omap_entry *e)
     struct gt_str after = e->deleted ? (struct gt_str){0} : omap_value(e);
     core->hash -= old ? entry_hash(old) : 0;
     core->hash += e->deleted ? 0 : entry_hash(e);
+    core->bytes -= old ? old->key_len + old->value_len : 0;
+    core->bytes += e->deleted ? 0 : e->key_len + e->value_len;
     alarm_track(core, key, before, after);
     epoch_track(core, key, after);
     omap_entry_unref(old);

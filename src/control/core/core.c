@@ -164,6 +164,11 @@ size_t core_keys(const struct core *core)
     return core->state.count;
 }
 
+uint64_t core_bytes(const struct core *core)
+{
+    return core->bytes;
+}
+
 uint64_t core_hash(const struct core *core)
 {
     return core->hash;

@@ -101,6 +101,7 @@ void core_set_read_only(struct core *core, const char *why);
 uint64_t core_revision(const struct core *core); /* of the last commit */
 int64_t core_time(const struct core *core);      /* the latest time it has seen */
 size_t core_keys(const struct core *core);
+uint64_t core_bytes(const struct core *core); /* of all keys and values */
 /* Over all (key, value); kept up to date with each write. Equal states have equal hashes. */
 uint64_t core_hash(const struct core *core);
 

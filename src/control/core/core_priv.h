@@ -39,6 +39,7 @@ struct core {
     struct core_options options;
     struct omap state;
     uint64_t revision, hash;
+    uint64_t bytes; /* of all keys and values */
     int64_t time;
     struct gt_prng seeds;
     struct dirty_queue dirty;

@@ -24,8 +24,9 @@ bool retention_snapshot_due(const struct retention *r, const struct retention_st
     struct journal_mark last = s->n ? s->snapshots[s->n - 1] : (struct journal_mark){0};
     uint64_t since = s->revision - GT_MIN(last.revision, s->revision);
     bool old = s->n && s->now - last.time >= r->age_ms / SHARE;
-    return since >= r->every || (since && s->bytes - last.bytes >= r->every_bytes) ||
-           (since && old);
+    uint64_t bytes = s->bytes - last.bytes;
+    bool much = since >= r->every || bytes >= r->every_bytes;
+    return since && (old || (much && bytes >= s->state_bytes / 2));
 }
 
 void retention_forget(const struct retention *r, const struct retention_state *s,

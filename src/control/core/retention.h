@@ -25,6 +25,8 @@ struct retention_state {
     const struct journal_mark *snapshots;
     size_t n;
     uint64_t revision, bytes;
+    uint64_t state_bytes; /* about what a snapshot takes: one is due only when the entries since the
+                             last one come to half of that, or it is old */
     int64_t now;
 };
 

@@ -123,14 +123,17 @@ static void look_after_snapshots(struct core_thread *ct)
         ct->past_looked_at = 0;
     }
     int64_t now = clock_now(ct);
-    bool due = core_revision(ct->core) - ct->last_snapshot >= ct->options.retention.every;
+    bool due = core_revision(ct->core) - ct->past_revision >= ct->options.retention.every;
     if (!due && now - ct->past_looked_at < PAST_EVERY_MS && now >= ct->past_looked_at) {
         return;
     }
     ct->past_looked_at = now;
+    ct->past_revision = core_revision(ct->core);
     struct journal_mark marks[JOURNAL_SNAPSHOTS_MAX];
-    struct retention_state s = {
-        .snapshots = marks, .revision = core_revision(ct->core), .now = now};
+    struct retention_state s = {.snapshots = marks,
+                                .revision = core_revision(ct->core),
+                                .state_bytes = core_bytes(ct->core),
+                                .now = now};
     uint64_t entries, snapshots;
     s.n = journal_snapshots(ct->journal, marks, &s.bytes);
     retention_forget(&ct->options.retention, &s, &entries, &snapshots);
@@ -138,8 +141,8 @@ static void look_after_snapshots(struct core_thread *ct)
         ct->forgotten = entries;
         journal_forget(ct->journal, entries, snapshots);
     }
-    if (retention_snapshot_due(&ct->options.retention, &s) && core_snapshot(ct->core)) {
-        ct->last_snapshot = s.revision;
+    if (retention_snapshot_due(&ct->options.retention, &s)) {
+        core_snapshot(ct->core);
     }
 }
 
@@ -257,7 +260,7 @@ static void *thread_main(void *arg)
 static bool has_more(struct core_thread *ct)
 {
     return (core_has_work(ct->core) && !ct->full) || !gt_list_empty(&ct->parking.woken) ||
-           core_revision(ct->core) - ct->last_snapshot >= ct->options.retention.every;
+           core_revision(ct->core) - ct->past_revision >= ct->options.retention.every;
 }
 
 enum core_submitted core_thread_submit(struct core_thread *ct, struct core_request *rq)
@@ -386,7 +389,7 @@ int core_thread_start(struct journal *journal, const struct service *const *serv
     struct journal_mark marks[JOURNAL_SNAPSHOTS_MAX];
     uint64_t bytes;
     size_t n = journal_snapshots(journal, marks, &bytes);
-    ct->last_snapshot = n ? marks[n - 1].revision : 0;
+    ct->past_revision = n ? marks[n - 1].revision : 0;
     core_clock_init(&ct->clock, core_time(ct->core), gt_clock_mono_ms());
     gate_init(&ct->gate, core_revision(ct->core));
     ct->gate.answered = forget_unanswered;

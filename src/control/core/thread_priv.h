@@ -114,9 +114,9 @@ struct core_thread {
     bool full;              /* the role's: it had no room */
     bool begun;             /* the role's: this server's epoch */
     int64_t next_turn;      /* when the thread has something to do at the latest */
-    uint64_t last_snapshot; /* the role's; its revision */
     uint64_t forgotten;     /* the role's: entries up to here were let go */
-    int64_t past_looked_at; /* the role's */
+    int64_t past_looked_at; /* the role's: when it was asked what of the past is kept, ... */
+    uint64_t past_revision; /* ... and at which revision */
 };
 
 #endif

@@ -301,6 +301,13 @@ GT_TEST(retention_by_age_and_size)
     s.now = 600;
     s.revision = 150;
     assert_true(retention_snapshot_due(&r, &s));
+    s.state_bytes = 200;
+    assert_false(retention_snapshot_due(&r, &s)); /* as much to write for 50 bytes of entries */
+    s.bytes = 550;
+    assert_true(retention_snapshot_due(&r, &s));
+    s.bytes = 500;
+    s.now = 625;
+    assert_true(retention_snapshot_due(&r, &s)); /* old */
 }
 
 GT_RUN(GT_CASE(the_same_comes_of_it), GT_CASE(another_build_is_applied_or_found_out),
