@@ -148,6 +148,28 @@ struct omap_entry *omap_seek(const struct omap *m, struct gt_str key, bool after
     return right ? right->entry[0] : NULL;
 }
 
+/* key NULL: all that is under the node. False: the walk has ended. */
+static bool node_walk(const struct omap_node *node, const struct gt_str *key, bool after,
+                      omap_visit *visit, void *arg)
+{
+    unsigned from = !key ? 0 : node->leaf ? leaf_find(node, *key, after) : inner_find(node, *key);
+    for (unsigned i = from; i < node->n; i++) {
+        bool on = node->leaf ? visit(arg, node->entry[i])
+                             : node_walk(node->child[i], i == from ? key : NULL, after, visit, arg);
+        if (!on) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void omap_walk(const struct omap *m, struct gt_str key, bool after, omap_visit *visit, void *arg)
+{
+    if (m->root) {
+        node_walk(m->root, &key, after, visit, arg);
+    }
+}
+
 static struct omap_node *split_leaf(struct omap_node *node, char **ret_sep)
 {
     struct omap_node *right = gt_new(struct omap_node);

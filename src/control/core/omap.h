@@ -47,6 +47,10 @@ void omap_fini(struct omap *m);
 struct omap_entry *omap_get(const struct omap *m, struct gt_str key);
 /* The first entry with a key >= `key`, or > `key` when `after`; NULL: none. */
 struct omap_entry *omap_seek(const struct omap *m, struct gt_str key, bool after);
+/* Visits the entries from there on in order, until `visit` says false; O(1) for each of them. It
+ * may not change the map. */
+typedef bool omap_visit(void *arg, struct omap_entry *e);
+void omap_walk(const struct omap *m, struct gt_str key, bool after, omap_visit *visit, void *arg);
 /* Takes over the caller's reference; gives back the entry that had this key, or NULL. */
 struct omap_entry *omap_put(struct omap *m, struct omap_entry *e);
 struct omap_entry *omap_del(struct omap *m, struct gt_str key);

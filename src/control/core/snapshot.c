@@ -35,6 +35,15 @@ static void done(void *arg, const struct gt_err *err)
     atomic_store_explicit(&s->finished, true, memory_order_release);
 }
 
+static bool hold(void *arg, struct omap_entry *e)
+{
+    struct core_snapshot_state *s = arg;
+    e->refs++;
+    s->items[s->n] = (struct journal_item){omap_key(e), omap_value(e), e->create, e->modify};
+    s->entries[s->n++] = e;
+    return true;
+}
+
 bool core_snapshot(struct core *core)
 {
     if (core->snapshot || core->revision == 0) {
@@ -43,12 +52,7 @@ bool core_snapshot(struct core *core)
     struct core_snapshot_state *s = gt_new(struct core_snapshot_state);
     s->entries = gt_new_array(struct omap_entry *, core->state.count + 1);
     s->items = gt_new_array(struct journal_item, core->state.count + 1);
-    struct omap_entry *e = omap_seek(&core->state, (struct gt_str){0}, false);
-    for (; e; e = omap_seek(&core->state, omap_key(e), true)) {
-        e->refs++;
-        s->items[s->n] = (struct journal_item){omap_key(e), omap_value(e), e->create, e->modify};
-        s->entries[s->n++] = e;
-    }
+    omap_walk(&core->state, (struct gt_str){0}, false, hold, s);
     core->snapshot = s;
     struct journal_snapshot js = {
         .revision = core->revision, .time = core->time, .next = next_item, .done = done, .arg = s};

@@ -193,20 +193,67 @@ static struct omap_entry *cursor_seek(struct tx *tx, struct gt_str prefix, struc
  * arena, eight of the largest. */
 enum { WALK_SHARE = 8 };
 
+/* False: the arena has no room for what the caller wants to do with one more. */
+static bool may_go_on(struct tx *tx)
+{
+    const struct gt_arena *a = tx->arena;
+    if (a->cap - a->used < a->cap / WALK_SHARE) {
+        gt_err_set(&tx->broken, GT_ERR_LIMIT, "one call would look at too much");
+        return false;
+    }
+    return true;
+}
+
+static const char *stand_on(struct tx_cursor *c, const struct omap_entry *e)
+{
+    c->at = e ? gt_arena_str(c->tx->arena, omap_key(e)) : c->at;
+    return e ? c->at : NULL;
+}
+
 const char *tx_next(struct tx_cursor *c)
 {
-    const struct gt_arena *a = c->tx->arena;
-    if (a->cap - a->used < a->cap / WALK_SHARE) {
-        gt_err_set(&c->tx->broken, GT_ERR_LIMIT, "one call would look at too much");
+    if (!may_go_on(c->tx)) {
         return NULL;
     }
+    return stand_on(c, cursor_seek(c->tx, gt_str(c->prefix), gt_str(c->at), c->at != NULL));
+}
+
+struct since {
+    struct gt_str prefix;
+    uint64_t revision;
+    struct omap_entry *found;
+};
+
+static bool is_older(void *arg, struct omap_entry *e)
+{
+    struct since *s = arg;
+    if (!gt_str_starts(omap_key(e), s->prefix)) {
+        return false;
+    }
+    s->found = e->modify > s->revision ? e : NULL;
+    return !s->found;
+}
+
+const char *tx_next_since(struct tx_cursor *c, uint64_t revision)
+{
+    struct tx *tx = c->tx;
+    struct since s = {.prefix = gt_str(c->prefix), .revision = revision};
     struct gt_str at = gt_str(c->at);
-    struct omap_entry *e = cursor_seek(c->tx, gt_str(c->prefix), at, c->at != NULL);
-    if (!e) {
+    if (!may_go_on(tx)) {
         return NULL;
     }
-    c->at = gt_arena_str(c->tx->arena, omap_key(e));
-    return c->at;
+    if (!tx->staged.root) {
+        bool after = c->at && gt_str_cmp(at, s.prefix) >= 0;
+        omap_walk(&tx->core->state, after ? at : s.prefix, after, is_older, &s);
+        return stand_on(c, s.found);
+    }
+    bool has_at = c->at != NULL;
+    struct omap_entry *e;
+    while ((e = cursor_seek(tx, s.prefix, at, has_at)) && e->modify && e->modify <= revision) {
+        at = omap_key(e);
+        has_at = true;
+    }
+    return stand_on(c, e);
 }
 
 size_t tx_count(struct tx *tx, const char *prefix)

@@ -104,7 +104,9 @@ struct tx_cursor {
     const char *prefix, *at; /* both in the arena */
 };
 struct tx_cursor tx_scan(struct tx *tx, const char *prefix, const char *after);
-const char *tx_next(struct tx_cursor *c);           /* the key, in the arena; NULL at the end */
+const char *tx_next(struct tx_cursor *c); /* the key, in the arena; NULL at the end */
+/* The same, but passes over keys that were last written at or before that revision. */
+const char *tx_next_since(struct tx_cursor *c, uint64_t revision);
 size_t tx_count(struct tx *tx, const char *prefix); /* how many keys begin so; O(log n + found) */
 
 /* Secondary indexes: ordinary empty records kept by the code that owns the primary record, under

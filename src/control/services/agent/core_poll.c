@@ -107,12 +107,7 @@ static void take_steps(struct tx *tx, const char *prefix, struct walk *w)
         after = gt_arena_printf(tx_arena(tx), "%s" GT_STR_FMT, prefix, GT_STR_ARG(w->at.after));
     }
     struct tx_cursor c = tx_scan(tx, prefix, after);
-    for (const char *key; (key = tx_next(&c));) {
-        uint64_t created, modified = 0;
-        tx_revisions(tx, key, &created, &modified);
-        if (!w->full && (int64_t)modified <= w->since) {
-            continue;
-        }
+    for (const char *key; (key = tx_next_since(&c, w->full ? 0 : (uint64_t)w->since));) {
         if (weighs >= bound) {
             w->more = agent_position_text(tx, &w->at, w->tasks[w->n - 1].id);
             return;

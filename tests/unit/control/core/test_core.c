@@ -383,7 +383,50 @@ GT_TEST(waiting)
     tear_down(&f);
 }
 
-GT_RUN(GT_CASE(transactions), GT_CASE(limits_end_the_transaction),
+/* arg: how many calls came before. Each writes one key, number 1 to 3. */
+static int write_one(struct tx *tx, void *arg, struct gt_err *err)
+{
+    put(tx, tx_key(tx, "n/%d", ++*(int *)arg), 1);
+    return 0;
+}
+
+static void walk_since(struct tx *tx, uint64_t revision, const char *want)
+{
+    char got[16] = {0};
+    struct tx_cursor c = tx_scan(tx, tx_key(tx, "n/"), NULL);
+    for (const char *key; (key = tx_next_since(&c, revision));) {
+        strncat(got, strrchr(key, '/') + 1, 1);
+    }
+    assert_string_equal(got, want);
+}
+
+static int look_since(struct tx *tx, void *arg, struct gt_err *err)
+{
+    walk_since(tx, 0, "123");
+    walk_since(tx, 1, "23");
+    walk_since(tx, 2, "3");
+    walk_since(tx, 3, "");
+    put(tx, tx_key(tx, "n/2"), 5);
+    walk_since(tx, 2, "23");
+    tx_delete(tx, tx_key(tx, "n/3"));
+    put(tx, tx_key(tx, "n/4"), 5);
+    walk_since(tx, 2, "24");
+    return 0;
+}
+
+GT_TEST(walks_over_what_changed)
+{
+    struct fixture f;
+    set_up(&f, memory_journal_new());
+    int n = 0;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(do_call(&f, write_one, &n, 1).result, 0);
+    }
+    assert_int_equal(do_call(&f, look_since, NULL, 1).result, 0);
+    tear_down(&f);
+}
+
+GT_RUN(GT_CASE(walks_over_what_changed), GT_CASE(transactions), GT_CASE(limits_end_the_transaction),
        GT_CASE(walks_that_see_too_much_end_the_transaction), GT_CASE(controllers_and_alarms),
        GT_CASE(same_inputs_same_state_and_snapshots), GT_CASE(authorization_comes_first),
        GT_CASE(waiting))

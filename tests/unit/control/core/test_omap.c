@@ -28,6 +28,27 @@ static struct omap_entry *model_seek(struct gt_str key, bool after)
     return best;
 }
 
+struct walk {
+    const struct omap *m;
+    struct omap_entry *next; /* who should come */
+    unsigned left;
+};
+
+static bool is_next(void *arg, struct omap_entry *e)
+{
+    struct walk *w = arg;
+    assert_ptr_equal(e, w->next);
+    w->next = omap_seek(w->m, omap_key(e), true);
+    return --w->left > 0;
+}
+
+static void walk(const struct omap *m, struct gt_str key, bool after, unsigned max)
+{
+    struct walk w = {.m = m, .next = omap_seek(m, key, after), .left = max};
+    omap_walk(m, key, after, is_next, &w);
+    assert_true(w.left == 0 || !w.next);
+}
+
 GT_TEST(agrees_with_a_list)
 {
     struct omap m = {0};
@@ -54,6 +75,7 @@ GT_TEST(agrees_with_a_list)
         if (round % 50 == 0) {
             assert_ptr_equal(omap_seek(&m, key, false), model_seek(key, false));
             assert_ptr_equal(omap_seek(&m, key, true), model_seek(key, true));
+            walk(&m, key, round % 100 == 0, round % 70 + 1);
         }
     }
     size_t n = 0;
@@ -66,6 +88,7 @@ GT_TEST(agrees_with_a_list)
         n++;
     }
     assert_int_equal(n, m.count);
+    walk(&m, (struct gt_str){0}, false, KEYS + 1);
     for (unsigned i = 0; i < KEYS; i++) {
         omap_entry_unref(omap_del(&m, key_of(i, text)));
     }
