@@ -64,6 +64,8 @@ struct node {
     struct shim_opts shim_opts;
     struct shim_pool *pool;
     bool refilling;
+    unsigned preparing;   /* tasks: each will want a shim soon */
+    unsigned shims_ahead; /* of those, are being made beside the pool */
     pid_t link_pid;
     int64_t link_started_ms;
 

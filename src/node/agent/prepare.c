@@ -30,7 +30,9 @@ struct prepare {
     struct part pulls, place;
     char *keys; /* of the task's role */
     int64_t keys_due;
-    unsigned left; /* jobs under way; the loop's */
+    bool makes_shim;
+    char shim[SHIM_POOL_ID]; /* made for the pool; "": none */
+    unsigned left;           /* jobs under way; the loop's */
 };
 
 /* A password for Gantry's own registry, from the server with the node's key. */
@@ -319,6 +321,9 @@ static void make_place(void *arg)
 {
     struct part *place = arg;
     struct prepare *p = place->p;
+    if (p->makes_shim && shim_pool_make(p->n->pool, p->shim, NULL) < 0) {
+        p->shim[0] = '\0'; /* the loop will try, and say why not */
+    }
     int r = get_keys(p);
     r = r < 0 ? r : attach(p);
     if (r >= 0) {
@@ -350,6 +355,11 @@ static void done(struct node *n, void *arg)
     struct prepare *p = arg;
     struct task *t = p->t;
     t->preparing = false;
+    n->preparing--;
+    n->shims_ahead -= p->makes_shim;
+    if (p->shim[0]) {
+        shim_pool_add(n->pool, p->shim);
+    }
     t->pull_started_ms = p->pull_started;
     t->pull_stopped_ms = p->pull_stopped;
     for (size_t i = 0; i < t->n_containers; i++) {
@@ -413,6 +423,11 @@ void task_prepare(struct task *t)
     p->pulls.p = p->place.p = p;
     task_keys_name(t);
     t->preparing = true;
+    t->node->preparing++;
+    /* Many at once: their shims are made side by side here, not one after the other in the loop. */
+    p->makes_shim =
+        t->node->pool && t->node->preparing > shim_pool_ready(t->node->pool) + t->node->shims_ahead;
+    t->node->shims_ahead += p->makes_shim;
     if (quick(p)) {
         p->left = 2;
         node_work(t->node, get_images, part_done, &p->pulls);

@@ -32,7 +32,7 @@ struct shim_opts {
     uint64_t descriptors;    /* soft limit of shim and containers; 0: this process's own */
 };
 
-/* --- the pool. Not for two threads at once. */
+/* --- the pool. Not for two threads at once, but for shim_pool_make(). */
 struct shim_pool;
 int shim_pool_new(const struct shim_opts *opts, unsigned size, struct shim_pool **ret,
                   struct gt_err *err);
@@ -41,6 +41,12 @@ int shim_pool_new(const struct shim_opts *opts, unsigned size, struct shim_pool 
  */
 int shim_pool_fill(struct shim_pool *pool, struct gt_err *err);
 void shim_pool_free(struct shim_pool *pool); /* ends the shims in it */
+/* More than its size, when many will be taken at once: made on any thread, then put in. */
+enum { SHIM_POOL_ID = 17 };
+int shim_pool_make(const struct shim_pool *pool, char ret_id[static SHIM_POOL_ID],
+                   struct gt_err *err);
+void shim_pool_add(struct shim_pool *pool, const char *id);
+unsigned shim_pool_ready(const struct shim_pool *pool);
 
 /* A shim for this task, from the pool or fresh (pool NULL or empty): makes <run>/tasks/<id>, tells
  * it the spool's folder and the task's limits (NULL: none). */

@@ -199,8 +199,8 @@ static int make_shim(const struct shim_opts *opts, const char *path, unsigned pa
 
 struct shim_pool {
     struct shim_opts opts;
-    unsigned size, n;
-    char (*ids)[2 * ID_BYTES + 1]; /* folders in <run>/pool, oldest first */
+    unsigned size, n, room;
+    char (*ids)[SHIM_POOL_ID]; /* folders in <run>/pool, oldest first */
 };
 
 static void pool_path(const struct shim_opts *opts, const char *id, char to[static 4096])
@@ -251,24 +251,44 @@ int shim_pool_new(const struct shim_opts *opts, unsigned size, struct shim_pool 
     p->opts.cgroup_root = gt_strdup(opts->cgroup_root);
     p->opts.shim_path = opts->shim_path ? gt_strdup(opts->shim_path) : NULL;
     p->size = size;
-    p->ids = gt_calloc(size ? size : 1, sizeof *p->ids);
     *ret = p;
     return 0;
+}
+
+int shim_pool_make(const struct shim_pool *p, char ret_id[static SHIM_POOL_ID], struct gt_err *err)
+{
+    unsigned char random[ID_BYTES];
+    char path[4096];
+    _Static_assert(SHIM_POOL_ID == 2 * ID_BYTES + 1, "hex digits and a NUL");
+    gt_rand_bytes(random, sizeof random);
+    gt_hex_encode(random, sizeof random, ret_id);
+    pool_path(&p->opts, ret_id, path);
+    return make_shim(&p->opts, path, p->opts.parked, err);
+}
+
+void shim_pool_add(struct shim_pool *p, const char *id)
+{
+    if (p->n == p->room) {
+        p->room = p->room ? p->room * 2 : 8;
+        p->ids = gt_realloc(p->ids, p->room * sizeof *p->ids);
+    }
+    memcpy(p->ids[p->n++], id, SHIM_POOL_ID);
+}
+
+unsigned shim_pool_ready(const struct shim_pool *p)
+{
+    return p->n;
 }
 
 int shim_pool_fill(struct shim_pool *p, struct gt_err *err)
 {
     while (p->n < p->size) {
-        unsigned char random[ID_BYTES];
-        char path[4096];
-        gt_rand_bytes(random, sizeof random);
-        gt_hex_encode(random, sizeof random, p->ids[p->n]);
-        pool_path(&p->opts, p->ids[p->n], path);
-        int r = make_shim(&p->opts, path, p->opts.parked, err);
+        char id[SHIM_POOL_ID];
+        int r = shim_pool_make(p, id, err);
         if (r < 0) {
             return r;
         }
-        p->n++;
+        shim_pool_add(p, id);
     }
     return 0;
 }
