@@ -1,7 +1,9 @@
 """The journal seen from outside: what is kept of the past, and what it says."""
+import json
 import os
 import subprocess
 
+import boto3
 import pytest
 from botocore.credentials import Credentials
 
@@ -54,7 +56,27 @@ def work(server):
     server.client('logs').create_log_group(logGroupName='g')
     server.client('logs').delete_log_group(logGroupName='g')
     node.end()
+    as_a_role(server)
     return ecs
+
+
+def as_a_role(server):
+    """A service that speaks in forms, and calls of a session."""
+    iam = server.client('iam')
+    trust = json.dumps({'Statement': {'Effect': 'Allow', 'Action': 'sts:AssumeRole', 'Principal': {
+        'AWS': '000000000000', 'Service': 'ecs-tasks.amazonaws.com'}}})
+    role = iam.create_role(RoleName='replayed', AssumeRolePolicyDocument=trust,
+                           Tags=[{'Key': 'a', 'Value': 'b c'}])['Role']['Arn']
+    iam.put_role_policy(RoleName='replayed', PolicyName='p', PolicyDocument=json.dumps({
+        'Statement': {'Effect': 'Allow', 'Action': ['ecs:*', 'iam:PassRole'], 'Resource': '*'}}))
+    keys = server.client('sts').assume_role(RoleArn=role, RoleSessionName='r1')['Credentials']
+    ecs = boto3.client('ecs', endpoint_url=server.endpoint, region_name='us-east-1',
+                       aws_access_key_id=keys['AccessKeyId'],
+                       aws_secret_access_key=keys['SecretAccessKey'],
+                       aws_session_token=keys['SessionToken'])
+    ecs.create_cluster(clusterName='by-a-role')
+    ecs.register_task_definition(family='g', taskRoleArn=role, containerDefinitions=[
+        dict(name='main', image='busybox', memory=16)])
 
 
 def test_the_journal_run_once_more_gives_the_same(server):

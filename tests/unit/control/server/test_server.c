@@ -4,6 +4,7 @@
 
 #include "control/server/keys.h"
 #include "control/server/server.h"
+#include "control/services/sts/session.h"
 #include "lib/base/clock.h"
 #include "lib/base/file.h"
 #include "lib/http/api_client.h"
@@ -177,4 +178,50 @@ GT_TEST(stopped_under_load_it_keeps_what_it_answered)
     gt_remove_tree(AT_FDCWD, dir, NULL);
 }
 
-GT_RUN(GT_CASE(many_clients_at_once), GT_CASE(stopped_under_load_it_keeps_what_it_answered))
+/* What a call with a session's keys is answered; the session ends in `left_ms`. */
+static const char *answer_to(struct server *s, int64_t left_ms, bool with_token)
+{
+    struct sts_sealer sealer;
+    struct sts_keys of;
+    struct gt_err err = GT_ERR_INIT;
+    struct gt_arena a;
+    gt_arena_init(&a, 1 << 20);
+    sts_sealer_init(&sealer, keys.secret);
+    const int64_t now = gt_clock_real_ms();
+    struct principal_session session = {.role_id = GT_STR_LIT("AROA"),
+                                        .name = GT_STR_LIT("me"),
+                                        .issued_at = now - 3600000,
+                                        .expires_at = now + left_ms};
+    gt_assert_ok(sts_session_make(&sealer, gt_str(keys.account), GT_STR_LIT("gone"), &session, &a,
+                                  &of, &err),
+                 err);
+    gt_auto_free char *endpoint = gt_asprintf("http://127.0.0.1:%d", server_port(s));
+    struct api_client_options o = {.endpoint = endpoint,
+                                   .region = "us-east-1",
+                                   .access_key = of.key_id,
+                                   .secret_key = of.secret,
+                                   .session_token = with_token ? of.token.p : NULL};
+    gt_auto(api_client) struct api_client *client = NULL;
+    gt_assert_ok(api_client_new(&o, &client, &err), err);
+    struct ecs_list_clusters_in in = {0};
+    static char name[64];
+    assert_true(api_call(client, &ecs_op_list_clusters, &in, &a, NULL, &err) < 0);
+    snprintf(name, sizeof name, "%s", api_client_exception(client));
+    gt_arena_fini(&a);
+    return name;
+}
+
+GT_TEST(a_session_ends)
+{
+    snprintf(dir, sizeof dir, "/tmp/gt-server-XXXXXX");
+    assert_non_null(mkdtemp(dir));
+    struct server *s = start();
+    assert_string_equal(answer_to(s, -1, true), "ExpiredTokenException");
+    assert_string_equal(answer_to(s, 60000, true), "UnrecognizedClientException"); /* no role */
+    assert_string_equal(answer_to(s, 60000, false), "UnrecognizedClientException");
+    server_stop(s);
+    gt_remove_tree(AT_FDCWD, dir, NULL);
+}
+
+GT_RUN(GT_CASE(many_clients_at_once), GT_CASE(stopped_under_load_it_keeps_what_it_answered),
+       GT_CASE(a_session_ends))
