@@ -6,6 +6,7 @@ name it. (RegisterTaskDefinition's are in test_ecs_taskdefs.c.)
 """
 import json
 import os
+import urllib.parse
 
 import pytest
 
@@ -58,6 +59,12 @@ DONE = {
     StartTaskRequest: cluster containerInstances enableECSManagedTags enableExecuteCommand(off) group
         networkConfiguration overrides propagateTags referenceId(record) startedBy tags taskDefinition
     StopTaskRequest: cluster task reason
+    Attribute: name value targetType targetId
+    DeleteAttributesRequest: cluster attributes
+    DeregisterContainerInstanceRequest: cluster containerInstance force
+    ListAttributesRequest: cluster targetType attributeName attributeValue nextToken maxResults
+    PutAttributesRequest: cluster attributes
+    UpdateContainerInstancesStateRequest: cluster containerInstances status
     TagResourceRequest: resourceArn tags
     UntagResourceRequest: resourceArn tagKeys
     UpdateServiceRequest: cluster service desiredCount taskDefinition deploymentConfiguration
@@ -111,7 +118,29 @@ DONE = {
     UntagResourceRequest: resourceArn tagKeys
     ''',
     'sts': '''
+    AssumeRoleRequest: RoleArn RoleSessionName Policy DurationSeconds Tags TransitiveTagKeys
+        ExternalId SourceIdentity
+    Tag: Key Value
     GetCallerIdentityRequest:
+    ''',
+    'iam': '''
+    CreateRoleRequest: Path RoleName AssumeRolePolicyDocument Description MaxSessionDuration Tags
+    Tag: Key Value
+    DeleteRoleRequest: RoleName
+    DeleteRolePolicyRequest: RoleName PolicyName
+    GetRoleRequest: RoleName
+    GetRolePolicyRequest: RoleName PolicyName
+    ListAttachedRolePoliciesRequest: RoleName PathPrefix(off) Marker(off) MaxItems(off)
+    ListInstanceProfilesForRoleRequest: RoleName Marker(off) MaxItems(off)
+    ListRolePoliciesRequest: RoleName Marker MaxItems
+    ListRoleTagsRequest: RoleName Marker MaxItems
+    ListRolesRequest: PathPrefix Marker MaxItems
+    PutRolePolicyRequest: RoleName PolicyName PolicyDocument
+    TagRoleRequest: RoleName Tags
+    UntagRoleRequest: RoleName TagKeys
+    UpdateAssumeRolePolicyRequest: RoleName PolicyDocument
+    UpdateRoleDescriptionRequest: RoleName Description
+    UpdateRoleRequest: RoleName Description MaxSessionDuration
     ''',
 }
 
@@ -135,6 +164,7 @@ CAPACITY = [{'capacityProvider': 'x'}]
 BALANCER = [{'containerName': 'c', 'containerPort': 80, 'targetGroupArn': 'x'}]
 REGISTRY = [{'registryArn': 'x'}]
 CONNECT = {'serviceConnectConfiguration': {'enabled': True, 'namespace': 'n'}}
+ASSUME = {'RoleArn': 'arn:aws:iam::000000000000:role/r', 'RoleSessionName': 'me'}
 REFUSED = [
     ('ecs', 'CreateClusterRequest', 'configuration', 'CreateCluster',
      {'configuration': {'executeCommandConfiguration': {'logging': 'NONE'}}}, 'configuration'),
@@ -174,6 +204,16 @@ REFUSED = [
     ('ecr', 'CreateRepositoryRequest', 'encryptionConfiguration', 'CreateRepository',
      {'repositoryName': 'aa', 'encryptionConfiguration': {'encryptionType': 'AES256'}},
      'encryptionConfiguration'),
+    ('sts', 'AssumeRoleRequest', 'PolicyArns', 'AssumeRole',
+     {**ASSUME, 'PolicyArns.member.1.arn': 'arn:aws:iam::aws:policy/ReadOnlyAccess'},
+     'managed policies'),
+    ('sts', 'AssumeRoleRequest', 'SerialNumber', 'AssumeRole',
+     {**ASSUME, 'SerialNumber': 'arn:aws:iam::0:mfa/x'}, 'multi-factor'),
+    ('sts', 'AssumeRoleRequest', 'TokenCode', 'AssumeRole', {**ASSUME, 'TokenCode': '123456'},
+     'multi-factor'),
+    ('iam', 'CreateRoleRequest', 'PermissionsBoundary', 'CreateRole',
+     {'RoleName': 'r', 'AssumeRolePolicyDocument': '{}',
+      'PermissionsBoundary': 'arn:aws:iam::aws:policy/ReadOnlyAccess'}, 'boundaries'),
     ('logs', 'CreateLogGroupRequest', 'kmsKeyId', 'CreateLogGroup',
      {'logGroupName': 'g', 'kmsKeyId': 'k'}, 'kmsKeyId'),
     ('logs', 'DescribeLogGroupsRequest', 'accountIdentifiers', 'DescribeLogGroups',
@@ -231,7 +271,7 @@ UNREACHED = {'ecs': {
     'CapacityProviderStrategyItem', 'ClusterServiceConnectDefaultsRequest', 'LoadBalancer',
     'ServiceRegistry', 'ServiceConnectService', 'ServiceConnectClientAlias', 'LogConfiguration',
     'Secret', 'EnvironmentFile', 'ResourceRequirement', 'InferenceAcceleratorOverride',
-    'EphemeralStorage'}, 'ecr': {'EncryptionConfiguration'}, 'logs': set(), 'sts': set()}
+    'EphemeralStorage'}, 'ecr': {'EncryptionConfiguration'}, 'logs': set(), 'sts': {'PolicyDescriptorType'}, 'iam': set()}
 UNREACHED_MEMBERS = {('ecs', 'ServiceConnectConfiguration', m)
                      for m in ('namespace', 'services', 'logConfiguration')}
 
@@ -303,6 +343,15 @@ def server():
 @pytest.mark.parametrize('case', REFUSED, ids=lambda c: f'{c[3]}-{c[2]}')
 def test_what_is_refused_is_named(server, case):
     service, _, _, op, request, word = case
+    model = load(service + '.json')
+    if model['protocol'] == 'query':
+        form = urllib.parse.urlencode({'Action': op, 'Version': model['version'], **request})
+        status, _, body = server.post(
+            form.encode(), service=service,
+            headers={'Content-Type': 'application/x-www-form-urlencoded'})
+        assert status == 400 and b'<Code>UnsupportedOperation</Code>' in body and \
+            word.encode() in body, body
+        return
     target = load(service + '.json')['target'] + '.' + op
     status, _, body = server.post(json.dumps(request).encode(), target=target, service=service)
     answer = json.loads(body)
