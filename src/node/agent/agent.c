@@ -156,6 +156,7 @@ int agent_run(const struct agent_options *options, struct gt_err *err)
     node_keys_init(n);
     n->process_cap = process_cap();
     gt_table_init(&n->tasks);
+    ended_init(&n->ended);
     /* A task takes two or three; containers get what this process was started with. */
     uint64_t descriptors = gt_descriptors_raise();
     signal(SIGPIPE, SIG_IGN);

@@ -7,6 +7,7 @@
 #include "lib/http/api_client.h"
 #include "lib/http/server_clock.h"
 #include "node/agent/agent.h"
+#include "node/agent/ended.h"
 #include "node/image/image.h"
 #include "node/net/net.h"
 #include "node/shim/shim_client.h"
@@ -39,6 +40,7 @@ struct node_keys {
 struct node {
     struct agent_options o;
     struct gt_table tasks; /* task id -> struct task */
+    struct ended ended;
     struct node_identity id;
     struct node_keys keys;
     struct server_clock clock;

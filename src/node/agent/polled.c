@@ -16,13 +16,16 @@ static void forget_unknown(struct node *n, const struct gt_table *all)
     }
 }
 
-static void accept_task(struct node *n, const struct agent_task *in)
+static void accept_task(struct node *n, const struct agent_task *in, uint64_t ended)
 {
     struct gt_err err = GT_ERR_INIT;
     struct task *t = gt_table_get(&n->tasks, in->id);
     if (t) {
         task_desired(t, in);
         return;
+    }
+    if (ended_after(&n->ended, in->id, ended)) {
+        return; /* the answer is from before the server knew */
     }
     if (task_new(n, in, &t, &err) < 0) {
         gt_error("refused a task: %s", err.msg);
@@ -52,7 +55,7 @@ void polled_take(struct node *n, void *arg)
             forget_unknown(n, &p->all);
         }
         for (size_t i = 0; i < p->out.tasks.n; i++) {
-            accept_task(n, &p->out.tasks.v[i]);
+            accept_task(n, &p->out.tasks.v[i], p->ended);
         }
         for (size_t i = 0; i < p->out.gone.n; i++) {
             struct task *t = gt_table_get(&n->tasks, p->out.gone.v[i]);
@@ -63,6 +66,7 @@ void polled_take(struct node *n, void *arg)
         if (p->out.full || p->out.gone.n) {
             task_step_all(n);
         }
+        ended_forget(&n->ended, p->ended);
     }
     polled_free(p);
 }

@@ -10,6 +10,7 @@
 struct polled {
     struct gt_arena arena; /* of out */
     struct agent_poll_out out;
+    uint64_t ended; /* ended_count() before it was asked for */
     /* out.full: the ids of all tasks that came since the walk began, which are all that are this
      * node's. What else is here goes. Values mean nothing. */
     struct gt_table all;

@@ -295,6 +295,7 @@ static bool borrow_key(struct session *s)
 static int do_poll(struct session *s, struct api_client *c, struct progress *at, struct gt_err *err)
 {
     struct polled *p = gt_new(struct polled);
+    p->ended = ended_count(&s->n->ended);
     struct agent_poll_in in = {.session = gt_str(s->id)};
     WIRE_SET(&in, revision, at->revision);
     WIRE_SET(&in, wait_ms, POLL_WAIT_MS);
@@ -537,6 +538,7 @@ static void on_report_done(struct node *n, void *arg)
         if (!d->ok) {
             t->dirty = true;
         } else if (p->final[i]) {
+            ended_add(&n->ended, gt_str(t->id));
             task_forget(t); /* the server knows: nothing of it is needed here any more */
         }
     }
