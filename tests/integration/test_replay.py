@@ -85,3 +85,20 @@ def test_the_journal_run_once_more_gives_the_same(server):
     assert r.returncode == 0, r.stdout + r.stderr
     assert 'the same, byte for byte' in r.stdout
     assert ' 0 of other builds' in r.stdout
+
+
+def test_a_node_that_was_lost_is_replayed_too():
+    """What the server's own actors say is as good as what comes over the network."""
+    s = Server('--lost-after', '5')
+    try:
+        node = FakeNode(s.endpoint, (s.credentials.access_key, s.credentials.secret_key), name='n',
+                        own_key=True)
+        node.end()
+        ecs = s.client('ecs')
+        arns = ecs.list_container_instances()['containerInstanceArns']
+        wait_for(lambda: not ecs.describe_container_instances(
+            containerInstances=arns)['containerInstances'][0]['agentConnected'], 30)
+        r = tool(s, 'replay')
+        assert 'the same, byte for byte' in r.stdout, r.stdout + r.stderr
+    finally:
+        s.end()

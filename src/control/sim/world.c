@@ -146,25 +146,6 @@ void sim_world_apply(struct sim_world *w, struct core_call *call)
     }
 }
 
-/* As the server labels it, so that the journal can be replayed. */
-static struct gt_str label(struct sim_world *w, const struct service *service,
-                           const struct wire_op *op)
-{
-    return gt_str(gt_arena_printf(&w->arena, "%s.%s", service->name, op->name));
-}
-
-/* The body that it would have come with. Most calls of agents write nothing and need none. */
-static struct gt_str input(struct sim_world *w, const struct wire_op *op, const void *in)
-{
-    if (gt_streq(op->name, "Poll") || gt_streq(op->name, "Heartbeat")) {
-        return gt_str(NULL);
-    }
-    gt_auto_buf struct gt_buf b = GT_BUF_INIT(GT_LIMIT_API_BODY);
-    wire_json_encode(op->in, in, &b);
-    GT_ASSERT(gt_buf_ok(&b));
-    return gt_str_n(gt_arena_str(&w->arena, gt_buf_view(&b)), b.n);
-}
-
 struct core_call sim_world_call(struct sim_world *w, const struct service *service,
                                 const struct wire_op *op, const struct principal *who,
                                 const void *in, void *out)
@@ -176,8 +157,7 @@ struct core_call sim_world_call(struct sim_world *w, const struct service *servi
         .principal = *who,
         .region = GT_STR_LIT(SIM_REGION),
         .arena = &w->arena,
-        .label = label(w, service, op),
-        .input = input(w, op, in),
+        .label = gt_str(op->name),
     };
     GT_ASSERT(c.op->core);
     sim_world_apply(w, &c);
@@ -193,7 +173,7 @@ struct core_call sim_world_ask(struct sim_world *w, const struct service *servic
         .principal = sim_root,
         .region = GT_STR_LIT(SIM_REGION),
         .arena = &w->arena,
-        .label = label(w, service, op),
+        .label = gt_str(op->name),
         .input = gt_str_n(gt_arena_str(&w->arena, json), json.n),
         .err = GT_ERR_INIT,
     };
