@@ -1,3 +1,4 @@
+#include "control/scheduler/scheduler.h"
 #include "control/simulate/scenario.h"
 #include "gt_test.h"
 #include "lib/base/limits.h"
@@ -87,6 +88,57 @@ GT_TEST(a_load_goes_from_point_to_point)
     assert_int_equal(load_desired(&s->loads[0], 0), 2);
     assert_int_equal(load_desired(&s->loads[0], 6 * 3600000), 6);
     assert_int_equal(load_desired(&s->loads[0], 12 * 3600000), 9);
+}
+
+GT_TEST(what_is_written_reads_the_same)
+{
+    struct gt_err err;
+    struct scenario *s = read_text(
+        "duration: 1h\n"
+        "nodes:\n"
+        "- {name: n, count: 3, zones: [a, b], cpu: 4096, memory: 8192, reservedPorts: [22, "
+        "53/udp],\n"
+        "   attributes: {disk: 's \\\"d', gpu: ''}}\n"
+        "services:\n"
+        "- {name: web, desiredCount: 4, cpu: 256, memory: 512, hostPorts: [80, 53/udp],\n"
+        "   networkMode: host, startTime: 5s..9s, minimumHealthyPercent: 50,\n"
+        "   placementStrategy: [{type: random}, {type: spread, field: instanceId}],\n"
+        "   placementConstraints: [{type: memberOf, expression: 'attribute:disk == \"x\"'}]}\n",
+        &err);
+    assert_non_null(s);
+    gt_auto_buf struct gt_buf once = GT_BUF_INIT(10000), twice = GT_BUF_INIT(10000);
+    scenario_write(s, &once);
+    s = read_text(once.p, &err);
+    if (!s) {
+        fail_msg("%s in\n%s", err.msg, once.p);
+        return;
+    }
+    assert_int_equal(s->nodes[0].reserved_ports.v[1], SCHED_PORT(53, true));
+    assert_true(gt_str_is(s->nodes[0].attributes[0].value, "s \\\"d"));
+    assert_int_equal(s->services[0].task.n_strategies, 2);
+    scenario_write(s, &twice);
+    assert_string_equal(once.p, twice.p);
+}
+
+/* A start's nodes and services stand before those of the file, which may name them. */
+GT_TEST(a_scenario_goes_on_from_a_start)
+{
+    struct gt_err err;
+    struct gt_arena a;
+    gt_arena_init(&a, GT_LIMIT_API_ARENA);
+    struct scenario *start = scenario_read("start", gt_str(BASE), NULL, &a, &err);
+    assert_non_null(start);
+    const char *more = "duration: 1m\nnodes: [{name: m, cpu: 1, memory: 1}]\n"
+                       "events: [{at: 1s, scale: {service: web, desiredCount: 3}}]\n";
+    struct scenario *s = scenario_read("more", gt_str(more), start, &a, &err);
+    assert_non_null(s);
+    assert_int_equal(s->n_nodes, 2);
+    assert_int_equal(s->n_services, 1);
+    assert_int_equal(start->n_nodes, 1);
+    const char *twice = "duration: 1m\nservices: [{name: web, cpu: 1, memory: 6}]\n";
+    assert_null(scenario_read("more", gt_str(twice), start, &a, &err));
+    assert_string_equal(err.msg, "more:2:12: a second service or job 'web'");
+    gt_arena_fini(&a);
 }
 
 /* What is wrong, and where. */
@@ -222,5 +274,6 @@ GT_TEST(what_is_too_large_is_refused)
 }
 
 GT_RUN(GT_CASE(everything_is_read), GT_CASE(json_is_a_scenario),
-       GT_CASE(a_load_goes_from_point_to_point), GT_CASE(what_is_wrong_is_said_with_its_place),
+       GT_CASE(a_load_goes_from_point_to_point), GT_CASE(what_is_written_reads_the_same),
+       GT_CASE(a_scenario_goes_on_from_a_start), GT_CASE(what_is_wrong_is_said_with_its_place),
        GT_CASE(what_is_too_large_is_refused))
