@@ -34,14 +34,18 @@ DONE = {
     DeploymentController: type(off)
     ServiceConnectConfiguration: enabled(off)
     DeploymentCircuitBreaker: enable(off) rollback(off)
+    Attribute: name value targetType targetId
+    DeleteAttributesRequest: cluster attributes
     DeleteClusterRequest: cluster
     DeleteServiceRequest: cluster service force
+    DeregisterContainerInstanceRequest: cluster containerInstance force
     DeregisterTaskDefinitionRequest: taskDefinition
     DescribeClustersRequest: clusters include
     DescribeContainerInstancesRequest: cluster containerInstances include
     DescribeServicesRequest: cluster services include
     DescribeTaskDefinitionRequest: taskDefinition include
     DescribeTasksRequest: cluster tasks include
+    ListAttributesRequest: cluster targetType attributeName attributeValue nextToken maxResults
     ListClustersRequest: nextToken maxResults
     ListContainerInstancesRequest: cluster filter nextToken maxResults status
     ListServicesRequest: cluster nextToken maxResults launchType schedulingStrategy
@@ -50,6 +54,7 @@ DONE = {
     ListTaskDefinitionsRequest: familyPrefix status sort nextToken maxResults
     ListTasksRequest: cluster containerInstance family nextToken maxResults startedBy serviceName
         desiredStatus launchType
+    PutAttributesRequest: cluster attributes
     RunTaskRequest: cluster count enableECSManagedTags enableExecuteCommand(off) group launchType
         networkConfiguration overrides placementConstraints placementStrategy platformVersion
         propagateTags referenceId(record) startedBy tags taskDefinition clientToken
@@ -67,6 +72,7 @@ DONE = {
     UpdateContainerInstancesStateRequest: cluster containerInstances status
     TagResourceRequest: resourceArn tags
     UntagResourceRequest: resourceArn tagKeys
+    UpdateContainerInstancesStateRequest: cluster containerInstances status
     UpdateServiceRequest: cluster service desiredCount taskDefinition deploymentConfiguration
         networkConfiguration placementConstraints placementStrategy platformVersion
         forceNewDeployment healthCheckGracePeriodSeconds(off) enableExecuteCommand(off)
