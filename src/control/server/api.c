@@ -78,10 +78,20 @@ static void finish(struct api_req *r, struct gt_err *err)
     api_req_free(r);
 }
 
+/* A registration may be refused because another agent has the node: that it asks is no sign of
+ * life. Whatever else a node calls is, from when it comes: it may wait for long. */
+static bool is_registration(const struct api_req *r)
+{
+    return gt_streq(r->op->op->name, "RegisterNode");
+}
+
 static void finish_core(struct http_req *http, void *arg)
 {
     struct api_req *r = arg;
     struct core_call *c = &r->core.call;
+    if (c->result >= 0 && is_registration(r)) {
+        server_hear(r->s, &c->principal);
+    }
     finish(r, c->result < 0 ? &c->err : NULL);
 }
 
@@ -96,7 +106,7 @@ static void submit_core(struct api_req *r, const struct principal *p, struct gt_
 {
     struct gt_err err = GT_ERR_INIT;
     bool agent = gt_streq(r->call.service->name, "agent");
-    if (agent) {
+    if (agent && !is_registration(r)) {
         server_hear(r->s, p);
     }
     r->core = (struct core_request){
