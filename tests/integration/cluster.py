@@ -131,14 +131,15 @@ class Cluster:
                     f'{self.dir}/server.crt', '--tls-key', f'{self.dir}/server.key')
         wait_for(self._answers, 30)
 
-    def start_agent(self, name, *more):
+    def start_agent(self, name, *more, label=None):
+        """Its attribute `host` is its name, or `label`."""
         host = self.nodes[name]
         key = os.path.join(host.disk, 'root.key')
         if not os.path.exists(key):
             shutil.copy(os.path.join(self.server.disk, 'gantry', 'root.key'), key)
         self._spawn(host, 'gantry-agent', '--server', f'https://{self.registry}', '--ca', self.authority,
                     '--key', '/var/lib/root.key', '--name', self.instance(host.name), '--node', name,
-                    '--attribute', f'host={name}',                     *self.options, *more)
+                    '--attribute', f'host={label or name}',                     *self.options, *more)
 
     def instance(self, name):
         return f'{self.name}-{name}'  # cgroups are the only thing that hosts share
