@@ -4,7 +4,7 @@ import re
 import pytest
 
 from cluster import Cluster
-from conftest import wait_for
+from conftest import BIN, wait_for
 from tasks import container, make_group, output, register, run, wait_status, with_logs
 
 AWSVPC = {'awsvpcConfiguration': {'subnets': ['subnet-1']}}
@@ -170,6 +170,26 @@ def test_no_way_to_the_metadata_of_another_node(cluster, image, servers):
         link = servers[node].rsplit('.', 1)[0] + '.2'
         said = sh(cluster, image, 'n1', f'echo | nc -w 2 {link} 80; echo | nc -w 2 {link} 53; echo done')
         assert said == ['nc: timed out', 'nc: timed out', 'done'], said
+
+
+def doctor(node):
+    said = node.sh(f'{BIN}/gantry doctor', check=False).stdout
+    return [line for line in said.splitlines() if 'node 10.99.' in line]
+
+
+def test_doctor_sends_a_packet_to_every_node(cluster, servers):
+    node = cluster.nodes['n1']
+    assert all(line.startswith('[ ok ] tasks of node') for line in doctor(node))
+    assert len(doctor(node)) == 2
+    blocked = cluster.nodes['n3']
+    blocked.sh("nft 'table inet wall { chain c { type filter hook prerouting priority -400; "
+               "udp dport 4789 drop; }; }'")
+    assert any(line.startswith('[FAIL] tasks of node 10.99.1.') and 'by vxlan' in line
+               for line in doctor(node)), doctor(node)
+    blocked.sh('nft delete table inet wall')
+    cluster.nodes['n2'].link.cut()
+    assert f'[note] node {cluster.nodes["n2"].address} does not answer' in doctor(node)
+    cluster.nodes['n2'].link.heal()
 
 
 def test_ways_stay_without_agent_and_server(cluster, image, servers):

@@ -1,6 +1,6 @@
 #include "cmd/gantry/nodes.h"
 #include "lib/base/file.h"
-#include "node/net/net.h"
+#include "node/net/peers.h"
 #include "node/runtime/cgroup.h"
 #include "node/runtime/kernel.h"
 
@@ -125,6 +125,14 @@ static void check_nodes(struct cli *c)
     }
 }
 
+static void find_node(const char *state, struct instance *ret)
+{
+    struct gt_err none = GT_ERR_INIT;
+    if (instance_load(state, ret, &none) < 0) { /* a node alone */
+        *ret = (struct instance){.run = "/run/gantry"};
+    }
+}
+
 /* How the agent of this machine stands with its server; nothing to say when there is none. */
 static void check_agent(const char *state)
 {
@@ -133,10 +141,7 @@ static void check_agent(const char *state)
     struct gt_err none = GT_ERR_INIT;
     char answer[4096], text[1400];
     gt_auto_close int fd = -1;
-    bool known = instance_load(state, &in, &none) == 0;
-    if (!known) { /* a node alone */
-        in = (struct instance){.run = "/run/gantry"};
-    }
+    find_node(state, &in);
     fd = agent_connect(&in, &none);
     ssize_t n =
         fd >= 0 && write(fd, ask, sizeof ask - 1) > 0 ? read(fd, answer, sizeof answer) : -1;
@@ -206,6 +211,11 @@ int cmd_doctor(int argc, char **argv)
         net_check("/run", on_net, NULL);
     }
     check_agent(state);
+    if (geteuid() == 0) {
+        struct instance in;
+        find_node(state, &in);
+        net_check_peers(in.run, on_net, NULL);
+    }
     check_server(state);
     printf(bad ? "\n%d finding(s) keep tasks from running.\n" : "\nAll well.\n", bad);
     return bad ? 1 : 0;

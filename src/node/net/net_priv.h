@@ -8,6 +8,7 @@
  * names.c   names and addresses                 foreign.c other firewalls on the host
  * bridge.c  the bridge, the host's addresses    check.c   gantry doctor
  * peers.c   the other nodes                     ways.c    routes and vxlan to them
+ * check_peers.c   gantry doctor's packets to them
  */
 #ifndef GT_NODE_NET_NET_PRIV_H
 #define GT_NODE_NET_NET_PRIV_H
@@ -180,6 +181,7 @@ int net_route_to_link(struct net *n, struct gt_err *err);
 bool net_link_ns_is_there(struct net *n);
 
 /* peers.c */
+size_t net_ways_read(const char *run_dir, struct net_way to[static NET_SUBNETS]);
 void net_peers_load(struct net *n);   /* <run>/peers into n->ways; nothing there is nothing */
 void net_peers_remove(struct net *n); /* interface and file */
 

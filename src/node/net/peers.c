@@ -45,9 +45,9 @@ enum net_overlay net_overlay_choose(enum net_overlay mine, enum net_overlay thei
 
 /* --- <run>/peers: a line for each, "<address> <subnet> <overlay>" ------------------------- */
 
-static char *peers_path(const struct net *n)
+static char *peers_path(const char *run_dir)
 {
-    return gt_asprintf("%s/peers", n->run_dir);
+    return gt_asprintf("%s/peers", run_dir);
 }
 
 static bool way_parse(const char *address, const char *subnet, const char *overlay,
@@ -65,28 +65,35 @@ static bool way_parse(const char *address, const char *subnet, const char *overl
     return true;
 }
 
-void net_peers_load(struct net *n)
+size_t net_ways_read(const char *run_dir, struct net_way to[static NET_SUBNETS])
 {
-    gt_auto_free char *path = peers_path(n);
+    gt_auto_free char *path = peers_path(run_dir);
     gt_auto_buf struct gt_buf text = GT_BUF_INIT(FILE_MAX);
-    if (gt_file_read(AT_FDCWD, path, &text, NULL) < 0) {
-        return;
-    }
-    n->ways = gt_new_array(struct net_way, NET_SUBNETS);
+    size_t count = 0;
     char *save = NULL;
-    for (char *line = strtok_r(text.p, "\n", &save); line && n->n_ways < NET_SUBNETS;
+    if (gt_file_read(AT_FDCWD, path, &text, NULL) < 0 || text.n == 0) {
+        return 0;
+    }
+    for (char *line = strtok_r(text.p, "\n", &save); line && count < NET_SUBNETS;
          line = strtok_r(NULL, "\n", &save)) {
         char address[16], subnet[20], overlay[8];
         if (sscanf(line, "%15s %19s %7s", address, subnet, overlay) == 3 &&
-            way_parse(address, subnet, overlay, &n->ways[n->n_ways])) {
-            n->n_ways++; /* one that is there was chosen: it is neither auto nor none */
+            way_parse(address, subnet, overlay, &to[count])) {
+            count++; /* one that is there was chosen: it is neither auto nor none */
         }
     }
+    return count;
+}
+
+void net_peers_load(struct net *n)
+{
+    n->ways = gt_new_array(struct net_way, NET_SUBNETS);
+    n->n_ways = net_ways_read(n->run_dir, n->ways);
 }
 
 static int peers_save(const struct net *n, struct gt_err *err)
 {
-    gt_auto_free char *path = peers_path(n);
+    gt_auto_free char *path = peers_path(n->run_dir);
     gt_auto_buf struct gt_buf text = GT_BUF_INIT(FILE_MAX);
     for (size_t i = 0; i < n->n_ways; i++) {
         char address[16];
@@ -106,7 +113,7 @@ void net_peers_remove(struct net *n)
         nl_put_link_del(&b, l.ifindex);
         nl_run(&n->nl, &b, NULL);
     }
-    gt_auto_free char *path = peers_path(n);
+    gt_auto_free char *path = peers_path(n->run_dir);
     unlink(path); /* routes have the bridge's address as source: they go with it */
 }
 
