@@ -83,20 +83,6 @@ class Door(threading.Thread):
         self.listener.close()
 
 
-def make_certificate(folder, address):
-    """An authority, and a certificate of it for the server's address and this machine's."""
-    path = lambda name: os.path.join(folder, name)
-    openssl = lambda *args: subprocess.run(['openssl', *args], check=True, capture_output=True)
-    key = ('-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes')
-    openssl('req', '-x509', *key, '-keyout', path('ca.key'), '-out', path('ca.crt'), '-days', '2',
-            '-subj', '/CN=an authority')
-    openssl('req', *key, '-keyout', path('server.key'), '-out', path('csr'), '-subj', '/CN=gantry')
-    with open(path('ext'), 'w') as f:
-        f.write(f'subjectAltName=IP:{address},IP:127.0.0.1\n')
-    openssl('x509', '-req', '-in', path('csr'), '-CA', path('ca.crt'), '-CAkey', path('ca.key'),
-            '-CAcreateserial', '-days', '2', '-extfile', path('ext'), '-out', path('server.crt'))
-
-
 class Cluster:
     """`segments`: in which of the switch's segments each agent stands (all in 0). `options`: more for
     every agent's command line."""
@@ -111,15 +97,15 @@ class Cluster:
             self.nodes[name] = self.hosts.add(name, segments[i] if segments else 0)
         self.options = list(options)
         self.registry = f'{self.server.address}:4566'
-        self.authority = os.path.join(self.dir, 'ca.crt')
+        self.authority = os.path.join(self.server.disk, 'gantry', 'ca.pem')
         self.door = Door(self.server, 4566)
         self.endpoint = f'https://127.0.0.1:{self.door.port}'
+        self.tokens = []
         self.programs = {}  # host's name -> its server or agent
 
     # --- life
 
     def start(self):
-        make_certificate(self.dir, self.server.address)
         self.start_server()
         for name in self.nodes:
             self.start_agent(name)
@@ -127,19 +113,21 @@ class Cluster:
         return self
 
     def start_server(self):
-        self._spawn(self.server, 'gantry-server', '--listen', '0.0.0.0:4566', '--tls-cert',
-                    f'{self.dir}/server.crt', '--tls-key', f'{self.dir}/server.key')
+        self._spawn(self.server, 'gantry-server', '--listen', '0.0.0.0:4566')
         wait_for(self._answers, 30)
 
     def start_agent(self, name, *more, label=None):
         """Its attribute `host` is its name, or `label`."""
         host = self.nodes[name]
-        key = os.path.join(host.disk, 'root.key')
-        if not os.path.exists(key):
-            shutil.copy(os.path.join(self.server.disk, 'gantry', 'root.key'), key)
-        self._spawn(host, 'gantry-agent', '--server', f'https://{self.registry}', '--ca', self.authority,
-                    '--key', '/var/lib/root.key', '--name', self.instance(host.name), '--node', name,
-                    '--attribute', f'host={label or name}',                     *self.options, *more)
+        host.sh(f'(umask 77; echo {self.token()} > /run/token)')
+        self._spawn(host, 'gantry-agent', '--join', f'https://{self.registry}', '--token-file',
+                    '/run/token', '--name', self.instance(host.name), '--node', name,
+                    '--attribute', f'host={label or name}', *self.options, *more)
+
+    def token(self):
+        if not self.tokens:
+            self.tokens = self.server.sh(f'{BIN}/gantry token --uses 100 create').split()
+        return self.tokens[0]
 
     def instance(self, name):
         return f'{self.name}-{name}'  # cgroups are the only thing that hosts share
@@ -268,7 +256,7 @@ class Cluster:
         token = ecr.get_authorization_token()['authorizationData'][0]['authorizationToken']
         certs = os.path.join(self.dir, 'certs')
         os.makedirs(certs, exist_ok=True)
-        shutil.copy(self.authority, certs)
+        shutil.copy(self.authority, os.path.join(certs, 'ca.crt'))
         subprocess.run(self.server.ns.enter_net(
             'skopeo', 'copy', '--quiet', '--dest-cert-dir', certs, '--dest-creds',
             base64.b64decode(token).decode(), f'oci:{layout}:latest',
