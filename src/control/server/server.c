@@ -9,6 +9,7 @@
 #include "control/services/ecs/ecs.h"
 #include "control/services/iam/iam.h"
 #include "control/services/logs/logs.h"
+#include "control/services/ssm/ssm.h"
 #include "control/services/sts/sts.h"
 #include "lib/base/build.h"
 #include "lib/base/clock.h"
@@ -21,6 +22,7 @@
 #include "lib/wire/gen/ecs.h"
 #include "lib/wire/gen/iam.h"
 #include "lib/wire/gen/logs.h"
+#include "lib/wire/gen/ssm.h"
 #include "lib/wire/gen/sts.h"
 #include "lib/wire/json.h"
 
@@ -134,6 +136,7 @@ static void mount_all(struct server *s)
     mount(s, &ecr_service_model, ecr_control(), ecr_routes, n_ecr_routes, s->ecr);
     mount(s, &logs_service_model, logs_control(), logs_routes, n_logs_routes, s->logs);
     mount(s, &agent_service_model, agent_control(), NULL, 0, NULL);
+    mount(s, &ssm_service_model, ssm_control(), NULL, 0, NULL);
     mount(s, &admin_service_model, admin_control(), NULL, 0, &s->admin);
 }
 

@@ -246,8 +246,9 @@ static int send_once(struct api_client *c, const struct post *p, long *ret_statu
     curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, NULL);
     curl_slist_free_all(headers);
     if (code != CURLE_OK) {
-        enum gt_err_kind kind =
-            code == CURLE_OPERATION_TIMEDOUT ? GT_ERR_TIMEOUT : GT_ERR_UNAVAILABLE;
+        enum gt_err_kind kind = code == CURLE_OPERATION_TIMEDOUT         ? GT_ERR_TIMEOUT
+                                : code == CURLE_PEER_FAILED_VERIFICATION ? GT_ERR_DENIED
+                                                                         : GT_ERR_UNAVAILABLE;
         return gt_err_set(err, kind, "call %s: %s", c->endpoint,
                           why[0] ? why : curl_easy_strerror(code));
     }

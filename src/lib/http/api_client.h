@@ -44,7 +44,8 @@ GT_DEFINE_AUTO(api_client, struct api_client *, api_client_free)
  * its text lives in the arena. An error that the service answered has the service's message in
  * err->msg, the exception's name in api_client_exception(), and kind NOT_FOUND, DENIED, THROTTLED,
  * INVALID or INTERNAL by what its status and name say. UNAVAILABLE: nobody answered (the call may
- * or may not have happened). TIMEOUT likewise.
+ * or may not have happened). TIMEOUT likewise. DENIED without an exception: whoever answered
+ * could not prove to be the server.
  */
 int api_call(struct api_client *c, const struct wire_op *op, const void *in, struct gt_arena *arena,
              void *out, struct gt_err *err);

@@ -31,6 +31,7 @@ struct session {
     struct node *n;
     pthread_t poller, reporter;
     atomic_bool stop;
+    atomic_bool recall;        /* ends the poll under way: the session is over, or all is */
     struct node_identity self; /* the poller's own: the loop's follows it */
     char agent_id[33];         /* of this process */
     bool renewed;              /* with --renew-key: it was done */
@@ -251,6 +252,24 @@ static bool is(const struct api_client *c, const char *exception)
     return c && gt_streq(api_client_exception(c), exception);
 }
 
+static bool session_over(const struct api_client *c)
+{
+    return is(c, "StaleSessionException") || is(c, "UnknownNodeException") ||
+           is(c, "UnrecognizedClientException");
+}
+
+/* The reporter heard that the session is over, while the poll still waits. */
+static bool recalled(struct session *s)
+{
+    if (atomic_load(&s->stop) || !atomic_exchange(&s->recall, false)) {
+        return false;
+    }
+    pthread_mutex_lock(&s->lock);
+    s->id[0] = '\0';
+    pthread_mutex_unlock(&s->lock);
+    return true;
+}
+
 /* Once for each change. `err` NULL: all is well. */
 static void stand(struct session *s, const struct api_client *c, const struct gt_err *err,
                   bool registering)
@@ -351,7 +370,7 @@ static int turn(struct session *s, struct api_client *c, struct progress *at, bo
 /* What a refusal means for the conversation. */
 static void take_refusal(struct session *s, const struct api_client *c, struct progress *at)
 {
-    if (is(c, "StaleSessionException") || is(c, "UnknownNodeException")) {
+    if (session_over(c)) {
         pthread_mutex_lock(&s->lock);
         s->id[0] = '\0';
         pthread_mutex_unlock(&s->lock);
@@ -372,7 +391,7 @@ static void *poll_loop(void *arg)
     while (!atomic_load(&s->stop)) {
         struct gt_err err = GT_ERR_INIT;
         bool registering = false;
-        int r = c ? 0 : node_client_new(s->n, NULL, POLL_WAIT_MS + 15000, &s->stop, &c, &err);
+        int r = c ? 0 : node_client_new(s->n, NULL, POLL_WAIT_MS + 15000, &s->recall, &c, &err);
         r = r < 0 ? r : turn(s, c, &at, &registering, &err);
         if (r == 0) {
             stand(s, c, NULL, false);
@@ -382,6 +401,9 @@ static void *poll_loop(void *arg)
         bool other_key = r == -EAGAIN && registering && err.kind == GT_ERR_NONE;
         if (other_key || (is(c, "UnrecognizedClientException") && borrow_key(s))) {
             api_client_free(gt_steal_ptr(c));
+            continue;
+        }
+        if (recalled(s)) {
             continue;
         }
         take_refusal(s, c, &at);
@@ -457,7 +479,13 @@ static void *report_loop(void *arg)
         } else if (r == 0 && id[0] && !atomic_load(&s->stop)) {
             struct agent_heartbeat_in in = {.session = gt_str(id)};
             struct agent_heartbeat_out out;
-            api_call(c, &agent_op_heartbeat, &in, &a, &out, &err);
+            r = api_call(c, &agent_op_heartbeat, &in, &a, &out, &err);
+        }
+        if (r < 0 && session_over(c)) {
+            pthread_mutex_lock(&s->lock);
+            bool same = gt_streq(s->id, id);
+            pthread_mutex_unlock(&s->lock);
+            atomic_store(&s->recall, same);
         }
         gt_arena_fini(&a);
         pthread_mutex_lock(&s->lock);
@@ -583,6 +611,7 @@ void session_free(struct session *s)
         return;
     }
     atomic_store(&s->stop, true);
+    atomic_store(&s->recall, true); /* after stop: see recalled() */
     pthread_mutex_lock(&s->lock);
     pthread_cond_broadcast(&s->changed);
     pthread_mutex_unlock(&s->lock);

@@ -88,6 +88,8 @@ static struct rec_agent_node_key *join(struct tx *tx, const char *key, struct re
                                      .external = t->external,
                                      .token = t->id,
                                      .join_id = join_id,
+                                     .role = t->role,
+                                     .instance_name = t->instance_name,
                                      .joined_at = tx_now(tx)};
     if (t->external) {
         k->managed_id = gt_str(gt_arena_printf(tx_arena(tx), "mi-%s", tx_hex_id(tx, 17)));

@@ -92,6 +92,7 @@ void instance_show(struct tx *tx, const struct rec_ecs_node *n, const struct wir
     l = l ? l : gt_arena_new(tx_arena(tx), struct rec_ecs_load);
     *out = (struct ecs_container_instance){
         .container_instance_arn = arn_instance(tx, n->cluster, n->id),
+        .ec2_instance_id = n->managed_id.n ? n->managed_id : gt_str(NULL),
         .status = n->status,
         .status_reason = n->held              ? GT_STR_LIT(HELD_REASON)
                          : n->status_reason.n ? n->status_reason
