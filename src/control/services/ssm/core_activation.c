@@ -22,8 +22,9 @@ static struct gt_str role_name(struct gt_str said)
 static int check_role(struct tx *tx, struct gt_str said, struct gt_err *err)
 {
     const struct rec_iam_role *role = role_find(tx, role_name(said));
-    return role && iam_trusts_service(tx, role, "ssm.amazonaws.com")
-               ? 0
+    const char *service = "ssm.amazonaws.com", *any = tx_arn(tx, "ssm", "*");
+    return role && iam_trusts_service(tx, role, service, gt_str(any))
+               ? iam_may_pass(tx, role_arn(tx, role), service, err)
                : gt_err_aws(err, GT_ERR_VALIDATION, "ValidationException",
                             "Nonexistent role or missing ssm service principal in trust policy: "
                             "arn:aws:iam::" GT_STR_FMT ":role/" GT_STR_FMT,
