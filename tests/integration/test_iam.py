@@ -283,6 +283,8 @@ def test_conditions_on_tags_and_clusters(gantry, iam, sts):
     ecs.list_clusters()
     ecs.create_cluster(clusterName='tagged-1', tags=[{'key': 'team', 'value': 'web'}])
     assert code(ecs.create_cluster, clusterName='tagged-2') == denied
+    assert code(ecs.create_cluster, clusterName='tagged-2', tags=[
+        {'key': 'team', 'value': 'web'}, {'key': 'Team', 'value': 'db'}]) == 'InvalidParameterException'
     assert code(ecs.create_cluster, clusterName='tagged-2',
                 tags=[{'key': 'team', 'value': 'web'}, {'key': 'x', 'value': ''}]) == denied
     other = session_client(gantry, 'ecs', assume(

@@ -13,6 +13,8 @@
 #include "lib/wire/gen/agent.h"
 #include "store/record/gen/rec_common.h"
 
+#include <strings.h>
+
 /* What a node's key may call beside the agent protocol: what its tasks need. Of log groups and
  * repositories only those that its tasks name (services/agent/access.h). */
 static const char *const node_ops[] = {
@@ -90,22 +92,37 @@ static struct gt_str text_in(const struct wire_shape *shape, const char *name, c
                                               : (struct gt_str){0};
 }
 
-/* aws:RequestTag/<key> and aws:TagKeys, from a list of pairs, a map, or a list of keys. */
-static void add_tags(struct iam_context *c, const struct wire_shape *shape, const void *value)
+/* One element of a list of pairs, of a map, or of a list of keys (value.p NULL). */
+static struct gt_str tag_at(const struct wire_shape *shape, const struct wire_list *list, size_t i,
+                            struct gt_str *ret_value)
+{
+    const char *one = (const char *)list->v + i * shape->elem_size;
+    *ret_value = (struct gt_str){0};
+    if (shape->type == WIRE_MAP) {
+        *ret_value = *(const struct gt_str *)(one + shape->value_offset);
+    } else if (shape->of->type == WIRE_STRUCTURE) {
+        struct gt_str key = text_in(shape->of, "key", one),
+                      value = text_in(shape->of, "value", one);
+        *ret_value = value.p ? value : text_in(shape->of, "Value", one);
+        return key.p ? key : text_in(shape->of, "Key", one);
+    }
+    return *(const struct gt_str *)one;
+}
+
+/* aws:RequestTag/<key> and aws:TagKeys. A key that is there twice would be judged by one value and
+ * could be kept with the other. */
+static int add_tags(struct iam_context *c, const struct wire_shape *shape, const void *value,
+                    struct gt_err *err)
 {
     const struct wire_list *list = value;
-    struct gt_str *keys = gt_arena_array(c->arena, struct gt_str, list->n + 1);
+    struct gt_str *keys = gt_arena_array(c->arena, struct gt_str, list->n + 1), text;
     size_t n = 0;
     for (size_t i = 0; i < list->n; i++) {
-        const char *one = (const char *)list->v + i * shape->elem_size;
-        struct gt_str key = *(const struct gt_str *)one, text = {0};
-        if (shape->type == WIRE_LIST && shape->of->type == WIRE_STRUCTURE) {
-            key = text_in(shape->of, "key", one);
-            key = key.p ? key : text_in(shape->of, "Key", one);
-            text = text_in(shape->of, "value", one);
-            text = text.p ? text : text_in(shape->of, "Value", one);
-        } else if (shape->type == WIRE_MAP) {
-            text = *(const struct gt_str *)(one + shape->value_offset);
+        struct gt_str key = tag_at(shape, list, i, &text);
+        for (size_t k = 0; k < n; k++) {
+            if (keys[k].n == key.n && strncasecmp(keys[k].p, key.p, key.n) == 0) {
+                return gt_err_set(err, GT_ERR_INVALID, "Duplicate tag keys found.");
+            }
         }
         if (!key.p) {
             continue; /* the operation refuses it */
@@ -116,17 +133,21 @@ static void add_tags(struct iam_context *c, const struct wire_shape *shape, cons
         }
     }
     iam_context_add_list(c, "aws:TagKeys", keys, n);
+    return 0;
 }
 
-static void add_request(struct iam_context *c, const struct wire_shape *shape, const void *in)
+static int add_request(struct iam_context *c, const struct wire_shape *shape, const void *in,
+                       struct gt_err *err)
 {
     static const char *const names[] = {"tags", "Tags", "tagKeys", "TagKeys"};
-    for (size_t i = 0; i < GT_ARRAY_LEN(names); i++) {
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < GT_ARRAY_LEN(names); i++) {
         const struct wire_member *m = resource_member(shape, gt_str(names[i]));
         if (m && (m->shape->type == WIRE_LIST || m->shape->type == WIRE_MAP)) {
-            add_tags(c, m->shape, (const char *)in + m->offset);
+            r = add_tags(c, m->shape, (const char *)in + m->offset, err);
         }
     }
+    return r;
 }
 
 /* One call as policies see it. */
@@ -173,21 +194,21 @@ static int ask(struct tx *tx, const struct iam_grants *g, const struct question 
     struct gt_str *v;
     size_t n;
     iam_context_add_caller(&c, tx);
-    add_request(&c, q->op->op->in, q->in);
+    int r = add_request(&c, q->op->op->in, q->in, err);
+    if (r < 0) {
+        return r;
+    }
     add_service_keys(&c, q);
     resources_of(&q->scope, q->op->resource, q->op->op->in, q->in, c.arena, &v, &n);
     size_t of_request = c.n;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; r == 0 && i < n; i++) {
         bool shorter = q->policy && q->policy->full_arn;
         struct gt_str arn = shorter ? q->policy->full_arn(tx, v[i]) : v[i];
         c.n = of_request;
         add_resource_tags(&c, q, tx, arn);
-        int r = iam_grants_check(g, tx, q->action, arn, &c, err);
-        if (r < 0) {
-            return r;
-        }
+        r = iam_grants_check(g, tx, q->action, arn, &c, err);
     }
-    return 0;
+    return r;
 }
 
 int server_authorize(struct tx *tx, const struct service_op *op, const void *in, struct gt_err *err)

@@ -61,9 +61,9 @@ struct gt_str route_key_secret(struct route_req *rq, struct gt_str access_key_id
                                char to[static 64], struct principal *ret_principal);
 
 /* The caller is the session of a role that this token is (services/sts/session.h); data_core_call()
- * is as its from now on. Does not block, and looks at no time: the session's. In begin() only.
- * False: it is none of this server's. */
+ * is as its, and in this region, from now on. Does not block, and looks at no time: the session's.
+ * In begin() only. False: it is none of this server's. */
 bool route_session(struct route_req *rq, struct gt_str access_key_id, struct gt_str token,
-                   struct principal *ret_principal);
+                   struct gt_str region, struct principal *ret_principal);
 
 #endif

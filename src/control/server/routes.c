@@ -96,7 +96,7 @@ struct gt_str route_key_secret(struct route_req *rq, struct gt_str id, char to[s
 }
 
 bool route_session(struct route_req *rq, struct gt_str id, struct gt_str token,
-                   struct principal *ret)
+                   struct gt_str region, struct principal *ret)
 {
     char secret[STS_KEY_SECRET];
     struct principal p;
@@ -105,6 +105,7 @@ bool route_session(struct route_req *rq, struct gt_str id, struct gt_str token,
     if (ok) {
         server_from(rq->http, &rq->arena, &p);
         rq->data.principal = *ret = p;
+        rq->data.region = gt_str(gt_arena_str(&rq->arena, region));
     }
     return ok;
 }

@@ -17,6 +17,7 @@
 enum {
     TRIES = 5,        /* of a start: the server answered a moment ago */
     PAUSE_MS = 500,   /* between them */
+    RENEWALS = 8,     /* at a time: after a restart of the agent all are due at once */
     AGAIN_MS = 60000, /* a renewal that came to nothing */
     FOUND_MS = 10000, /* keys that were found are renewed soon: when they end is not known */
 };
@@ -175,21 +176,33 @@ static void renewed(struct node *n, void *arg)
     free(w);
 }
 
+static void start_renewal(struct task *t)
+{
+    struct renewal *w = gt_new(struct renewal);
+    w->n = t->node;
+    snprintf(w->task, sizeof w->task, "%s", t->id);
+    t->keys.renewing = true;
+    node_work_apart(t->node, renew, renewed, w, NULL);
+}
+
 void node_keys_tick(struct node *n)
 {
     int64_t now = gt_clock_real_ms();
-    struct gt_table_iter it = {0};
+    char session[SESSION_ID_MAX];
+    int room = RENEWALS;
+    struct gt_table_iter it = {0}, again = {0};
     for (struct gt_table_entry *e; (e = gt_table_next(&n->tasks, &it));) {
+        room -= ((struct task *)e->value)->keys.renewing;
+    }
+    if (!session_current(n->session, session)) {
+        return;
+    }
+    for (struct gt_table_entry *e; room > 0 && (e = gt_table_next(&n->tasks, &again));) {
         struct task *t = e->value;
-        char session[SESSION_ID_MAX];
-        if (!t->keys.json || t->keys.renewing || now < t->keys.due_ms ||
-            t->phase >= TASK_CLEANING || !session_current(n->session, session)) {
-            continue;
+        if (t->keys.json && !t->keys.renewing && now >= t->keys.due_ms &&
+            t->phase < TASK_CLEANING) {
+            start_renewal(t);
+            room--;
         }
-        struct renewal *w = gt_new(struct renewal);
-        w->n = n;
-        snprintf(w->task, sizeof w->task, "%s", t->id);
-        t->keys.renewing = true;
-        node_work_apart(n, renew, renewed, w, NULL);
     }
 }

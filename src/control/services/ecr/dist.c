@@ -172,7 +172,8 @@ static struct dist *authenticate(struct route_req *rq)
         return NULL;
     }
     bool role = token.session[0] != '\0';
-    if (role ? !route_session(rq, gt_str(token.key_id), gt_str(token.session), &who)
+    if (role ? !route_session(rq, gt_str(token.key_id), gt_str(token.session), gt_str(token.region),
+                              &who)
              : !route_key_secret(rq, gt_str(token.key_id), secret, &who).p) {
         challenge(rq, "The key that this authorization token was made for does not exist.");
         return NULL;

@@ -240,7 +240,7 @@ struct gt_str route_key_secret(struct route_req *rq, struct gt_str access_key_id
 }
 
 bool route_session(struct route_req *rq, struct gt_str id, struct gt_str token,
-                   struct principal *ret)
+                   struct gt_str region, struct principal *ret)
 {
     return false;
 }
