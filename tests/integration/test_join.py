@@ -1,4 +1,5 @@
 """Machines that join a server with a token, over TLS with the server's own authority."""
+import base64
 import json
 import os
 import shutil
@@ -460,3 +461,63 @@ def test_activations_that_are_refused(server):
         activate(server, ExpirationDate=time.time() + 31 * 86400)
     with pytest.raises(ssm.exceptions.ClientError, match='GetParameter'):
         ssm.get_parameter(Name='x')
+
+
+@pytest.fixture(scope='module')
+def clock_shift(server):
+    """What an agent's environment takes to have a clock that is wrong by so many seconds."""
+    source = os.path.join(os.path.dirname(os.path.dirname(__file__)), 'tools', 'clock_shift.c')
+    library = os.path.join(server.dir, 'clock_shift.so')
+    subprocess.run(['gcc', '-shared', '-fPIC', '-o', library, source], check=True)
+    linked = subprocess.run(['ldd', os.path.join(BIN, 'gantry-agent')], capture_output=True,
+                            text=True).stdout
+    first = [line.split()[2] for line in linked.splitlines() if 'libasan' in line]
+    return lambda seconds: {'LD_PRELOAD': ':'.join(first + [library]), 'CLOCK_SHIFT': str(seconds),
+                            'ASAN_OPTIONS': 'verify_asan_link_order=0:detect_leaks=0'}
+
+
+@pytest.fixture(scope='module')
+def busybox(server, busybox_layout):
+    server.client('ecr').create_repository(repositoryName='busybox')
+    token = server.client('ecr').get_authorization_token()['authorizationData'][0]
+    user = base64.b64decode(token['authorizationToken']).decode()
+    certs = os.path.join(server.dir, 'certs')
+    os.makedirs(certs)
+    shutil.copy(server.ca, os.path.join(certs, 'ca.crt'))
+    name = f'127.0.0.1:{server.port}/busybox:1'
+    subprocess.run(['skopeo', 'copy', '--quiet', '--dest-cert-dir', certs, '--dest-creds', user,
+                    f'oci:{busybox_layout}:latest', f'docker://{name}'], check=True)
+    return name
+
+
+@pytest.mark.parametrize('hours', [5, -5])
+def test_a_clock_that_is_wrong(server, agents, clock_shift, busybox, hours):
+    """It joins and works, and what it reports is dated by the server's clock."""
+    cluster = f'wrong{hours}'.replace('-', 'm')
+    ecs, logs = server.client('ecs'), server.client('logs')
+    ecs.create_cluster(clusterName=cluster)
+    logs.create_log_group(logGroupName=cluster)
+    a = agents().join(server.token('--cluster', cluster), env=clock_shift(hours * 3600))
+    a.says('registered with')
+    options = {'awslogs-group': cluster, 'awslogs-region': 'us-east-1', 'awslogs-stream-prefix': 's'}
+    ecs.register_task_definition(family=cluster, networkMode='host', containerDefinitions=[
+        {'name': 'c', 'image': busybox, 'memory': 64, 'command': ['sh', '-c', 'echo now; sleep 1'],
+         'logConfiguration': {'logDriver': 'awslogs', 'options': options}}])
+    before = time.time()
+    arn = ecs.run_task(taskDefinition=cluster, cluster=cluster)['tasks'][0]['taskArn']
+
+    def stopped():
+        t = ecs.describe_tasks(tasks=[arn], cluster=cluster)['tasks'][0]
+        return t if t['lastStatus'] == 'STOPPED' else None
+
+    t = wait_for(stopped, 60)
+    after = time.time()
+    assert t['containers'][0]['exitCode'] == 0, t
+    # The shim starts with an empty environment, so that its clock is right: what it dates is not
+    # looked at here.
+    for when in ('pullStartedAt', 'pullStoppedAt'):
+        assert before - 2 < t[when].timestamp() < after + 2, (when, t[when], before, after)
+    stream = f"s/c/{arn.split('/')[-1]}"
+    event = wait_for(lambda: logs.get_log_events(
+        logGroupName=cluster, logStreamName=stream)['events'])[0]
+    assert event['message'] == 'now'

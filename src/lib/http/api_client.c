@@ -262,7 +262,7 @@ static int post(struct api_client *c, const struct post *p, long *ret_status, st
     int64_t ahead = server_clock_ahead(c->clock);
     int r = send_once(c, p, ret_status, err);
     int64_t wrong_by = llabs(server_clock_ahead(c->clock) - ahead);
-    bool again = r == 0 && *ret_status == 403 && wrong_by > SIGV4_SKEW_MS / 2;
+    bool again = r == 0 && *ret_status / 100 == 4 && wrong_by > SIGV4_SKEW_MS / 2;
     return again ? send_once(c, p, ret_status, err) : r;
 }
 
