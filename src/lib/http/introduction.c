@@ -53,9 +53,10 @@ static int get(const char *url, bool verify, const char *ca_file, struct gt_buf 
                                       url, status);
 }
 
-static int parse(const struct gt_buf *text, struct introduction *ret, struct gt_err *err)
+int introduction_parse(struct gt_str answer, struct introduction *ret, struct gt_err *err)
 {
-    json_t *root = json_loadb(text->p ? text->p : "", text->n, 0, NULL);
+    json_t *root = json_loadb(answer.p ? answer.p : "", answer.n, 0, NULL);
+    *ret = (struct introduction){.authority = GT_BUF_INIT(ANSWER_MAX)};
     const char *region = json_string_value(json_object_get(root, "region"));
     const char *authority = json_string_value(json_object_get(root, "authority"));
     int r = 0;
@@ -78,7 +79,7 @@ int introduction_fetch(const char *endpoint, const char *hash, const char *ca_fi
     *ret = (struct introduction){.authority = GT_BUF_INIT(ANSWER_MAX)};
     int r = get(url, !hash, ca_file, &text, err);
     if (r == 0) {
-        r = parse(&text, ret, err);
+        r = introduction_parse(gt_buf_view(&text), ret, err);
     }
     if (r < 0 || !hash) {
         return r;

@@ -18,6 +18,9 @@ struct introduction {
     struct gt_buf authority; /* PEM; n == 0: it has none. The caller's to free, on errors too. */
 };
 
+/* What it said, which nobody has vouched for: GT_ERR_CORRUPT when it makes no sense. */
+int introduction_parse(struct gt_str answer, struct introduction *ret, struct gt_err *err);
+
 /* GT_ERR_DENIED: it is not the server that is meant. GT_ERR_UNAVAILABLE: nobody answered. hash and
  * ca_file may be NULL. */
 int introduction_fetch(const char *endpoint, const char *hash, const char *ca_file,
