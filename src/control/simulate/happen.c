@@ -11,8 +11,6 @@ enum { BACK_MS = 1000 };
 /* So often, but not more often than each second, is looked who has no place. */
 enum { LOOKS = 3600, LOOK_MS = 1000 };
 
-static void happen(void *arg, uint64_t event, uint64_t reverse);
-
 /* ---- nodes ---- */
 
 static void lose(struct play *p, unsigned node)

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 struct kept { /* of a service, between two looks */
-    int64_t since;
+    int64_t since, running;
     bool is_short, waits;
 };
 
@@ -126,7 +126,10 @@ static void look_at_service(struct measure *m, size_t i)
     s->unplaced.ms += kept->waits ? passed : 0;
     s->lowest = GT_MIN(s->lowest, k->running);
     s->highest = GT_MAX(s->highest, k->running);
-    *kept = (struct kept){.since = now(m), .is_short = k->running < k->desired, .waits = k->waits};
+    *kept = (struct kept){.since = now(m),
+                          .running = k->running,
+                          .is_short = k->running < k->desired,
+                          .waits = k->waits};
 }
 
 /* ---- recoveries ---- */
@@ -188,6 +191,15 @@ static void look_at_watches(struct measure *m)
     }
 }
 
+/* What lacked tasks before, and loses none, does not recover from this. */
+static bool affects(const struct measure *m, unsigned service, enum scenario_action action)
+{
+    const struct track_kind *k = &m->t->kinds[service];
+    return action == SCENARIO_LOSE    ? k->running < m->kept[service].running
+           : action == SCENARIO_DRAIN ? k->draining > 0
+                                      : true;
+}
+
 static void watch(struct measure *m, unsigned service, enum scenario_action action)
 {
     struct outcome *o = m->out;
@@ -201,11 +213,14 @@ static void watch(struct measure *m, unsigned service, enum scenario_action acti
         .desired = k->desired,
         .lowest = k->running,
         .floor = floor_of(m, service),
-        .ms = -1,
+        .ms = affects(m, service, action) ? -1 : 0,
     };
+    if (!o->recoveries[o->n_recoveries++].ms) {
+        return;
+    }
     struct watch *w = gt_new(struct watch);
     *w = (struct watch){
-        .recovery = (unsigned)o->n_recoveries++, .action = action, .at = now(m), .since = now(m)};
+        .recovery = (unsigned)o->n_recoveries - 1, .action = action, .at = now(m), .since = now(m)};
     gt_list_push_back(&m->watches, &w->link);
     m->t->kinds[service].touched = true;
 }
@@ -349,7 +364,8 @@ void measure_begin(struct measure *m)
         struct outcome_service *s = &m->out->services[i];
         s->lowest = s->highest = k->running;
         s->started = -k->started;
-        m->kept[i] = (struct kept){.is_short = k->running < k->desired, .waits = k->waits};
+        m->kept[i] = (struct kept){
+            .running = k->running, .is_short = k->running < k->desired, .waits = k->waits};
     }
 }
 

@@ -6,7 +6,9 @@
 void report_time(int64_t ms, struct gt_buf *to)
 {
     long long s = (ms + 500) / 1000;
-    if (ms < 1000) {
+    if (ms == 0) {
+        gt_buf_puts(to, "0s");
+    } else if (ms < 1000) {
         gt_buf_printf(to, "%lldms", (long long)ms);
     } else if (ms < 60000) {
         gt_buf_printf(to, "%.1fs", (double)ms / 1000);

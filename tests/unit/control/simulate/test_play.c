@@ -78,6 +78,24 @@ GT_TEST(a_lost_zone_is_replaced)
     done(&p);
 }
 
+GT_TEST(only_what_an_event_touches_recovers_from_it)
+{
+    struct played p;
+    play(&p, "duration: 10m\n" NODES "services:\n"
+             "- {name: web, desiredCount: 6, cpu: 100, memory: 100}\n"
+             "- {name: large, desiredCount: 2, cpu: 4096, memory: 100}\n"
+             "- {name: elsewhere, desiredCount: 2, cpu: 100, memory: 100, placementConstraints: "
+             "[{type: memberOf, expression: 'attribute:ecs.availability-zone == c'}]}\n"
+             "events: [{at: 1m, lose: {zone: b}}, {at: 5m, drain: {nodes: n-1}}]\n");
+    assert_non_null(p.o);
+    assert_int_equal(p.o->n_recoveries, 6);
+    for (size_t i = 0; i < 6; i++) {
+        assert_int_equal(p.o->recoveries[i].touched, i % 3 == 0);
+        assert_true(p.o->recoveries[i].ms >= 0);
+    }
+    done(&p);
+}
+
 GT_TEST(too_many_lost_nodes_put_the_brake_on)
 {
     struct played p;
@@ -234,6 +252,7 @@ GT_TEST(the_same_seed_is_the_same_outcome)
 }
 
 GT_RUN(GT_CASE(a_quiet_hour_changes_nothing), GT_CASE(a_lost_zone_is_replaced),
+       GT_CASE(only_what_an_event_touches_recovers_from_it),
        GT_CASE(too_many_lost_nodes_put_the_brake_on), GT_CASE(what_does_not_fit_is_said),
        GT_CASE(a_deploy_keeps_the_minimum), GT_CASE(a_drained_node_is_emptied),
        GT_CASE(jobs_wait_for_room), GT_CASE(a_load_is_followed), GT_CASE(the_api_refuses),
