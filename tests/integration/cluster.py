@@ -113,16 +113,17 @@ class Cluster:
         return self
 
     def start_server(self):
-        self._spawn(self.server, 'gantry-server', '--listen', '0.0.0.0:4566')
+        self._spawn(self.server, 'gantry-server', (), '--listen', '0.0.0.0:4566')
         wait_for(self._answers, 30)
 
-    def start_agent(self, name, *more, label=None):
-        """Its attribute `host` is its name, or `label`."""
+    def start_agent(self, name, *more, label=None, before=()):
+        """Its attribute `host` is its name, or `label`. `before`: a command line that runs it."""
         host = self.nodes[name]
         host.sh(f'(umask 77; echo {self.token()} > /run/token)')
-        self._spawn(host, 'gantry-agent', '--join', f'https://{self.registry}', '--token-file',
+        self._spawn(host, 'gantry-agent', before, '--join', f'https://{self.registry}', '--token-file',
                     '/run/token', '--name', self.instance(host.name), '--node', name,
-                    '--attribute', f'host={label or name}', *self.options, *more)
+                    '--attribute', f'host={label or name}', '--zone', f'zone-{name}',
+                    *self.options, *more)
 
     def token(self):
         if not self.tokens:
@@ -132,10 +133,11 @@ class Cluster:
     def instance(self, name):
         return f'{self.name}-{name}'  # cgroups are the only thing that hosts share
 
-    def _spawn(self, host, program, *words):
+    def _spawn(self, host, program, before, *words):
         with open(os.path.join(self.dir, host.name + '.log'), 'ab') as log:
-            self.programs[host.name] = host.spawn(os.path.join(BIN, program), *words, stdout=log,
-                                                  stderr=log, stdin=subprocess.DEVNULL)
+            self.programs[host.name] = host.spawn(
+                *before, os.path.join(BIN, program), *words, stdout=log, stderr=log,
+                stdin=subprocess.DEVNULL)
 
     def _answers(self):
         assert self.programs['server'].poll() is None, self.read_log()

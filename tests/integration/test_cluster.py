@@ -72,3 +72,28 @@ def test_tasks_of_different_nodes_reach_each_other(cluster, image):
         said = fetch(cluster, image, node, ''.join(
             ask(a) + '\n' for a in servers.values()))
         assert said == list(servers), said
+
+
+def test_a_service_over_zones(cluster, image):
+    """One task in each zone, and each reaches all: by the addresses that the server names."""
+    make_group(cluster)
+    ecs = cluster.client('ecs')
+    definition = register(cluster, 'zones', with_logs(container(
+        image, stopTimeout=2, command=['sh', '-c', 'mkdir /www; hostname > /www/index.html; '
+                                       'echo serving; exec httpd -f -h /www'])), networkMode='awsvpc')
+    ecs.create_service(serviceName='zones', taskDefinition=definition, desiredCount=3,
+                       networkConfiguration=AWSVPC, placementStrategy=[
+                           {'type': 'spread', 'field': 'attribute:ecs.availability-zone'}])
+
+    def tasks():
+        arns = ecs.list_tasks(serviceName='zones')['taskArns']
+        found = ecs.describe_tasks(tasks=arns)['tasks'] if arns else []
+        return len(found) == 3 and all(t['lastStatus'] == 'RUNNING' for t in found) and found
+    found = wait_for(tasks, 60)
+    assert {t['availabilityZone'] for t in found} == {'zone-n1', 'zone-n2', 'zone-n3'}
+    addresses = [t['containers'][0]['networkInterfaces'][0]['privateIpv4Address'] for t in found]
+    said = fetch(cluster, image, 'n2', ''.join(ask(a) + '\n' for a in addresses))
+    assert len(said) == 3 and len(set(said)) == 3, said
+    for t in found:
+        wait_for(lambda: output(cluster, t) == ['serving'], 20)
+    ecs.delete_service(service='zones', force=True)

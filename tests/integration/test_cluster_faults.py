@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cluster import Cluster
-from conftest import wait_for
+from conftest import BUILD, wait_for
 from tasks import (container, describe, make_group, output, register, run, stop, wait_status,
                    with_logs)
 
@@ -233,6 +233,41 @@ def test_a_full_disk(cluster, image):
         cluster.hosts.hosts.pop('n4')
         cluster.nodes.pop('n4')
         cluster.switch.links.remove(host.link)
+
+
+def test_a_clock_that_steps(cluster, image):
+    """An hour ahead, then an hour behind, while the agent runs and when it starts: the node stays, its
+    tasks run, its output comes, and it reports times of the server's."""
+    host, step = cluster.nodes['n3'], os.path.join(cluster.nodes['n3'].disk, 'step')
+    wrong = ['env', f'LD_PRELOAD={BUILD}/tests/tools/libclock_step.so', 'CLOCK_STEP=/var/lib/step',
+             'ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0']
+
+    def set_clock(seconds):
+        with open(step, 'w') as f:
+            f.write(str(seconds))
+
+    definition = register(cluster, 'clock', with_logs(container(
+        image, command=['sh', '-c', 'echo what time is it'])))
+    set_clock(0)
+    cluster.kill('n3', 'gantry-agent')
+    cluster.start_agent('n3', before=wrong)
+    cluster.wait_connected(*NODES)
+    for seconds, again in ((3600, False), (-3600, False), (3600, True), (-3600, True)):
+        set_clock(seconds)
+        if again:
+            cluster.kill('n3', 'gantry-agent')
+            cluster.start_agent('n3', before=wrong)
+        began = time.time()
+        arn = run(cluster, definition, placementConstraints=on('n3'))
+        t = wait_status(cluster, arn, 'STOPPED', 60)
+        assert t['containers'][0]['exitCode'] == 0, t
+        wait_for(lambda: output(cluster, t) == ['what time is it'], 40)
+        assert 'n3' in cluster.connected()
+        # What the agent itself takes the time of: shims, which are static, keep the machine's clock.
+        for moment in ('pullStartedAt', 'pullStoppedAt'):
+            assert abs(t[moment].timestamp() - began) < 120, (seconds, again, moment, t[moment])
+    cluster.kill('n3', 'gantry-agent')
+    cluster.start_agent('n3')
 
 
 def test_a_cloned_node(cluster, image):
