@@ -184,9 +184,9 @@ def test_other_methods_ask_for_nothing(server):
 def test_unknown_operations_in_xml(server):
     for body, code in ((b'Action=Nope&Version=2011-06-15', 'InvalidAction'),
                        (b'Action=GetCallerIdentity', 'InvalidAction'),
-                       (b'Action=GetCallerIdentity&Version=2010-05-08', 'InvalidAction'),
+                       (b'Action=GetCallerIdentity&Version=2009-05-08', 'InvalidAction'),
                        (b'Version=2011-06-15', 'MissingAction'), (b'', 'MissingAction'),
-                       (b'Action=AssumeRole&Version=2011-06-15', 'UnsupportedOperation'),
+                       (b'Action=GetSessionToken&Version=2011-06-15', 'UnsupportedOperation'),
                        (ASK + b'&a=%zz', 'MalformedInput'), (ASK + b'&Version=x', 'MalformedInput')):
         status, headers, text = server.raw(request(server, body, service='sts', more=[FORM]))
         assert status == 400 and f'<Code>{code}</Code>'.encode() in text, text
