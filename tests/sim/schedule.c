@@ -34,7 +34,7 @@ static struct plan make_plan(struct trial *t)
         p.nodes = (unsigned)between(t, 1000, 5000);
         p.duration_ms = 15000;
         p.tight = 1;
-        p.restless = false;
+        p.restless = p.night = false;
     } else if (chance(t, 3)) {
         p.nodes = (unsigned)between(t, 20, 100);
     }

@@ -22,6 +22,7 @@ struct watch *watch_new(struct trial *t)
     gt_table_init(&w->services);
     gt_list_init(&w->all_tasks);
     gt_list_init(&w->all_nodes);
+    gt_list_init(&w->dirty);
     gt_list_init(&w->all_services);
     w->written = GT_BUF_INIT(64 * 1024 * 1024);
     return w;
@@ -52,6 +53,7 @@ static void clear(struct watch *w)
     }
     gt_list_init(&w->all_tasks);
     gt_list_init(&w->all_nodes);
+    gt_list_init(&w->dirty);
     gt_list_init(&w->all_services);
     gt_buf_reset(&w->written);
     w->live = w->dead = w->assigned = w->grouped = 0;
@@ -80,6 +82,13 @@ static struct seen_node *node_of(struct watch *w, struct gt_str id)
         gt_table_put(&w->nodes, id, n);
     }
     return n;
+}
+
+static void mark_dirty(struct watch *w, struct seen_node *n)
+{
+    if (!gt_list_linked(&n->dirty)) {
+        gt_list_push_back(&w->dirty, &n->dirty);
+    }
 }
 
 static struct seen_service *service_of(struct watch *w, struct gt_str name)
@@ -220,7 +229,7 @@ static int forget_task(struct trial *t, struct seen_task *s)
                          s->id);
     }
     count_task(w, s, -1);
-    s->node->dirty = true;
+    mark_dirty(w, s->node);
     int r = check_marks(t, s, /* gone= */ true);
     gt_table_del(&w->tasks, gt_str(s->id));
     gt_list_remove(&s->link);
@@ -258,7 +267,7 @@ static int look_at_task(struct trial *t, const char *key)
         return violation(t, "nothing is placed on a node that is not there", "task %s on %s", s->id,
                          s->node->id);
     }
-    s->node->dirty = true;
+    mark_dirty(w, s->node);
     if (s->service) {
         s->service->started = s->service->started || fresh;
         s->service->stopped = s->service->stopped || (stopping && s->scheduler);
@@ -339,7 +348,6 @@ static int check_held(struct trial *t, const struct seen_node *n, const struct r
 static int check_load(struct trial *t, struct seen_node *n)
 {
     char key[256];
-    n->dirty = false;
     snprintf(key, sizeof key, LOAD_PREFIX "%s", n->id);
     const struct rec_ecs_load *l = state_get(t, key, &rec_ecs_load_desc);
     if (!l) {
@@ -422,7 +430,7 @@ static int look_at(struct trial *t, const char *key)
         return look_at_node(t, node_of(t->watch, gt_str(id)));
     }
     if (is_under(key, LOAD_PREFIX, &id)) {
-        node_of(t->watch, gt_str(id))->dirty = true;
+        mark_dirty(t->watch, node_of(t->watch, gt_str(id)));
     }
     return 0;
 }
@@ -447,9 +455,9 @@ int watch_step(struct trial *t)
         }
     }
     gt_buf_reset(&w->written);
-    gt_list_for_each (it, tmp, &w->all_nodes) {
-        struct seen_node *n = gt_list_entry(it, struct seen_node, link);
-        r = r >= 0 && n->dirty ? check_load(t, n) : r;
+    gt_list_for_each (it, tmp, &w->dirty) {
+        gt_list_remove(it);
+        r = r < 0 ? r : check_load(t, gt_list_entry(it, struct seen_node, dirty));
     }
     gt_list_for_each (it, tmp, &w->all_services) {
         r = r < 0 ? r : check_service(t, gt_list_entry(it, struct seen_service, link));

@@ -13,7 +13,7 @@ struct seen_node {
     bool registered, closed; /* closed: nothing new may come to it */
     bool lost, left;         /* left: its tasks are being stopped ... */
     char left_after[65];     /* ... and were up to this one */
-    bool dirty;              /* its load is to be looked at */
+    struct gt_list dirty;    /* in watch.dirty: its load is to be looked at */
 };
 
 struct seen_service {
@@ -37,7 +37,7 @@ struct seen_task {
 
 struct watch {
     struct gt_table tasks, nodes, services;
-    struct gt_list all_tasks, all_nodes, all_services;
+    struct gt_list all_tasks, all_nodes, all_services, dirty;
     struct gt_buf written; /* keys with a NUL behind each */
     bool recovering;
     int64_t live, dead, assigned, grouped;
