@@ -222,7 +222,7 @@ void liveness_look(void *arg, uint64_t a, uint64_t b)
     sim_at(&t->w, 1000, liveness_look, t, 0, 0);
     for (unsigned i = 0; i < sim_agents_count(t->agents); i++) {
         const struct sim_node *n = sim_agents_node(t->agents, i);
-        if (n->heard > t->looked) {
+        if (n->heard >= t->looked) { /* maybe in the same millisecond */
             detector_heard(t->detector, gt_str(n->spec.id), n->heard);
         }
     }

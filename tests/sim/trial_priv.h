@@ -196,6 +196,9 @@ int watch_everything(struct trial *t); /* the whole state holds, and is what was
 void watch_recovered(struct trial *t); /* tasks may have gone back */
 void watch_node(void *arg, const struct sim_node *n, const struct sim_task *task);
 
+/* derived.c */
+int derived_check(struct trial *t);
+
 /* rest.c */
 int rest_check(struct trial *t); /* all has come to rest */
 int rest_empty(struct trial *t); /* nothing is left of services and tasks */

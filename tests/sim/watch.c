@@ -504,7 +504,7 @@ int watch_everything(struct trial *t)
         r = violation(t, "every write is told", "%zu tasks were known, there are %zu", known,
                       w->tasks.count);
     }
-    return r;
+    return r < 0 ? r : derived_check(t);
 }
 
 void watch_recovered(struct trial *t)
