@@ -82,7 +82,8 @@ int main(int argc, char **argv)
             }
             n++;
             if (mutants[next].stale) {
-                printf("not ok %s: its text is not in the source once\n", mutants[next].name);
+                printf("not ok %s: its text is not in the source once: change it in mutants.txt\n",
+                       mutants[next].name);
                 failed++;
                 continue;
             }
