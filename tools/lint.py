@@ -29,6 +29,7 @@ HOUSE = {
     'store/blobs': ['lib/base', 'lib/crypto', 'lib/oci'],
     'store/registry': ['lib/base', 'lib/crypto', 'lib/oci', 'store/blobs'],
     'store/logs': ['lib/base'],
+    'store/backup': ['lib/base', 'lib/crypto'],
     'control/core': LIB + ['store/record', 'store/journal'],
     'control/scheduler': ['lib/base'],
     'control/services': LIB + ['store/', 'control/core', 'control/scheduler', 'control/server/route.h'],

@@ -93,6 +93,8 @@ static const struct {
     int (*run)(int argc, char **argv);
 } tools[] = {
     {"replay", server_replay},
+    {"backup", server_backup},
+    {"restore", server_restore},
 };
 
 int main(int argc, char **argv)

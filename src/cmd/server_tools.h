@@ -5,5 +5,7 @@
 
 /* 0: the same; 1: not the same, or it could not be run; 2: wrong usage. */
 int server_replay(int argc, char **argv);
+int server_backup(int argc, char **argv);
+int server_restore(int argc, char **argv);
 
 #endif

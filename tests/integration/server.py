@@ -17,13 +17,13 @@ from conftest import BIN, free_port, wait_for
 
 
 class Server:
-    def __init__(self, *options, descriptors=None):
+    def __init__(self, *options, descriptors=None, state=None):
         self.dir = tempfile.mkdtemp(prefix='gantry-server-', dir='/var/tmp')
         self.options = options
         self.descriptors = descriptors  # (soft, hard) limit
         self.port = free_port()
         self.endpoint = f'http://127.0.0.1:{self.port}'
-        self.state = os.path.join(self.dir, 'state')
+        self.state = state or os.path.join(self.dir, 'state')
         self.start()
 
     def start(self):
@@ -50,8 +50,8 @@ class Server:
         with open(os.path.join(self.dir, 'log'), errors='replace') as f:
             return f.read()
 
-    def client(self, service):
-        return boto3.client(service, endpoint_url=self.endpoint, region_name='us-east-1',
+    def client(self, service, endpoint=None):
+        return boto3.client(service, endpoint_url=endpoint or self.endpoint, region_name='us-east-1',
                             aws_access_key_id=self.credentials.access_key,
                             aws_secret_access_key=self.credentials.secret_key,
                             config=Config(retries={'max_attempts': 0}, inject_host_prefix=False))

@@ -158,6 +158,7 @@ void faults_cease(struct trial *t)
     t->calm = true;
     t->noise_until = t->trouble_until = 0;
     t->death.when = NOT_YET;
+    memory_journal_mend(t->w.journal);
     memset(t->cuts, 0, sim_agents_count(t->agents) * sizeof *t->cuts);
     for (unsigned i = t->plan.nodes; i < sim_agents_count(t->agents); i++) {
         clone_ends(t, i, 0);

@@ -82,6 +82,14 @@ char *cli_duration(struct gt_arena *a, int64_t ms);
 /* A message to the agent of this node and its answers. */
 int agent_connect(const struct instance *in, struct gt_err *err);
 
+/* "90s", "10m", "2h", "1d": so long ago; or a time as in 2026-11-25T12:00:00Z. */
+bool cli_time(const char *text, int64_t *ret_ms);
+
+/* Verbs by name. One that acts now has no place in the past. */
+bool cli_is_verb(const char *name);
+bool cli_acts_now(const char *name);
+int cli_run_verb(int argc, char **argv);
+
 int cmd_up(int argc, char **argv);
 int cmd_down(int argc, char **argv);
 int cmd_run(int argc, char **argv);
@@ -97,7 +105,11 @@ int cmd_fence(int argc, char **argv);
 int cmd_token(int argc, char **argv);
 int cmd_env(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
-int cmd_server_tool(int argc, char **argv); /* replay: done by gantry-server's executable */
+int cmd_adopt(int argc, char **argv);
+int cmd_at(int argc, char **argv);
+int cmd_history(int argc, char **argv);
+int cmd_server_tool(int argc,
+                    char **argv); /* replay, backup, restore: done by gantry-server's executable */
 int cmd_pass(int argc, char **argv); /* server, agent, link, simulate: executables of their own */
 
 #endif

@@ -1,5 +1,7 @@
 #include "cmd/gantry/cli.h"
+#include "lib/base/clock.h"
 #include "lib/base/file.h"
+#include "lib/wire/timestamp.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -116,6 +118,19 @@ int cli_instance(const char *state, struct instance *ret)
     return 1;
 }
 
+bool cli_time(const char *text, int64_t *ret_ms)
+{
+    char *rest = NULL;
+    long long n = strtoll(text, &rest, 10);
+    const char *units = "smhd", *unit = *rest ? strchr(units, *rest) : NULL;
+    static const int64_t ms[] = {1000, 60000, 3600000, 86400000};
+    if (rest != text && unit && !rest[1] && n >= 0 && n < 100000) {
+        *ret_ms = gt_clock_real_ms() - n * ms[unit - units];
+        return true;
+    }
+    return wire_time_parse(gt_str(text), ret_ms) == 0 && *ret_ms >= 1;
+}
+
 int cli_open(struct cli *c, const char *state)
 {
     struct gt_err err = GT_ERR_INIT;
@@ -132,7 +147,10 @@ int cli_open(struct cli *c, const char *state)
     text(key, "accessKeyId", access, sizeof access);
     text(key, "secretAccessKey", secret, sizeof secret);
     json_decref(key);
-    struct api_client_options o = {.endpoint = c->in.endpoint,
+    const char *at = getenv("GANTRY_AT"); /* set by `gantry at` */
+    gt_auto_free char *endpoint =
+        gt_asprintf("%s%s%s", c->in.endpoint, at ? "/_gantry/at/" : "", at ? at : "");
+    struct api_client_options o = {.endpoint = endpoint,
                                    .region = c->in.region,
                                    .access_key = access,
                                    .secret_key = secret,

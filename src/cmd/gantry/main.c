@@ -10,15 +10,17 @@ static const struct verb {
     const char *name;
     int (*run)(int argc, char **argv);
     const char *what;
+    bool past; /* only asks the server: `gantry at` may run it */
 } verbs[] = {
     {"up", cmd_up, "start server and agent on this machine"},
     {"down", cmd_down, "stop them and everything that runs in them"},
     {"run", cmd_run, "run a container and show what it prints"},
-    {"ps", cmd_ps, "list tasks"},
+    {"ps", cmd_ps, "list tasks", .past = true},
     {"logs", cmd_logs, "show a task's output; -f follows"},
     {"exec", cmd_exec, "run a command in a running task"},
     {"stop", cmd_stop, "stop tasks"},
-    {"explain", cmd_explain, "why a task is where it is, or fits nowhere; what would help"},
+    {"explain", cmd_explain, "why a task is where it is, or fits nowhere; what would help",
+     .past = true},
     {"images", cmd_images, "list the images of this node"},
     {"nodes", cmd_nodes, "list nodes"},
     {"drain", cmd_drain, "empty a node"},
@@ -26,6 +28,11 @@ static const struct verb {
     {"token", cmd_token, "make, list and revoke what lets other machines join"},
     {"env", cmd_env, "print what points aws at this Gantry: eval \"$(gantry env)\""},
     {"doctor", cmd_doctor, "check this machine and say what to do"},
+    {"adopt", cmd_adopt, "let nodes come back to a server that was restored"},
+    {"at", cmd_at, "run a command that reads, in the cluster as it was"},
+    {"history", cmd_history, "show what became of a task, a service, a node"},
+    {"backup", cmd_server_tool, "copy the server's state, images and logs, while it runs"},
+    {"restore", cmd_server_tool, "put a backup into an empty state folder"},
     {"replay", cmd_server_tool, "run the journal once more, and compare"},
     {"simulate", cmd_pass, "play a scenario: placement, utilisation, time to recover"},
     {"server", cmd_pass, "the control plane alone"},
@@ -109,12 +116,32 @@ int cmd_server_tool(int argc, char **argv)
     return become("server", all);
 }
 
-static int run_verb(int argc, char **argv)
+static const struct verb *find_verb(const char *name)
 {
     for (size_t i = 0; i < GT_ARRAY_LEN(verbs); i++) {
-        if (gt_streq(argv[0], verbs[i].name)) {
-            return verbs[i].run(argc, argv);
+        if (gt_streq(name, verbs[i].name)) {
+            return &verbs[i];
         }
+    }
+    return NULL;
+}
+
+bool cli_is_verb(const char *name)
+{
+    return find_verb(name) != NULL;
+}
+
+bool cli_acts_now(const char *name)
+{
+    const struct verb *v = find_verb(name);
+    return v && !v->past;
+}
+
+int cli_run_verb(int argc, char **argv)
+{
+    const struct verb *v = find_verb(argv[0]);
+    if (v) {
+        return v->run(argc, argv);
     }
     unknown(argv[0]);
     return 2;
@@ -126,7 +153,7 @@ int main(int argc, char **argv)
     gt_log_init("gantry");
     if (word && gt_streq(word, "help") && argc > 2) {
         char *more[] = {argv[2], (char *)"--help", NULL};
-        return run_verb(2, more);
+        return cli_run_verb(2, more);
     }
     if (!word || gt_streq(word, "help") || gt_streq(word, "--help") || gt_streq(word, "-h")) {
         help(word ? stdout : stderr);
@@ -136,5 +163,5 @@ int main(int argc, char **argv)
         puts("gantry " GT_VERSION);
         return 0;
     }
-    return run_verb(argc - 1, argv + 1);
+    return cli_run_verb(argc - 1, argv + 1);
 }

@@ -137,18 +137,9 @@ static int show(struct cli *c, const struct ecs_task *t, const char *container, 
     }
 }
 
-/* "90s", "10m", "2h", "1d": so long ago; or a time as in 2026-11-25T12:00:00Z. */
 static int parse_since(const char *text, int64_t *ret_ms)
 {
-    char *rest = NULL;
-    long long n = strtoll(text, &rest, 10);
-    const char *units = "smhd", *unit = *rest ? strchr(units, *rest) : NULL;
-    static const int64_t ms[] = {1000, 60000, 3600000, 86400000};
-    if (rest != text && unit && !rest[1] && n >= 0 && n < 100000) {
-        *ret_ms = gt_clock_real_ms() - n * ms[unit - units];
-        return 0;
-    }
-    if (wire_time_parse(gt_str(text), ret_ms) < 0 || *ret_ms < 1) {
+    if (!cli_time(text, ret_ms)) {
         fprintf(stderr, "gantry logs: --since '%s' is neither like 10m nor 2026-11-25T12:00:00Z\n",
                 text);
         return 2;

@@ -50,6 +50,7 @@ int core_open_at(struct journal *journal, const struct service *const *services,
         return r;
     }
     core->read_only = "what was cannot be changed";
+    core->past = true;
     *ret = gt_steal_ptr(core);
     return 0;
 }
@@ -135,7 +136,8 @@ void core_apply(struct core *core, struct core_call *call, int64_t now)
         call->wait_prefix = tx.wait_prefix;
         call->wait_until = tx.wait_until;
     } else if (call->result >= 0 && tx.staged.count && core->read_only) {
-        call->result = gt_err_set(&call->err, GT_ERR_UNAVAILABLE, "%s", core->read_only);
+        call->result = gt_err_set(&call->err, core->past ? GT_ERR_INVALID : GT_ERR_UNAVAILABLE,
+                                  "%s", core->read_only);
     } else if (call->result >= 0) {
         commit(core, &tx, call);
     }

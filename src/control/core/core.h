@@ -28,6 +28,7 @@ struct core_options {
     unsigned tight;               /* tx_bound() divides by it; 0: as 1. For tests: what is done in
                                      steps is so with few records, too */
     core_authorize_fn *authorize; /* NULL: everybody may everything */
+    uint64_t max_bytes; /* of core_bytes(): a state that is larger is not recovered; 0: no limit */
     /* Each key that a commit wrote, in revision order, right after the commit and before it is
      * durable. May not call the core. NULL: nobody listens. */
     void (*on_write)(void *arg, uint64_t revision, const char *key);

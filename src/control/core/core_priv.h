@@ -51,6 +51,7 @@ struct core {
     size_t writes_cap;
     struct core_snapshot_state *snapshot;
     const char *read_only; /* why; NULL: it is not */
+    bool past;             /* from core_open_at() */
     struct open_view views[CORE_MAX_VIEWS];
     size_t n_views;
 

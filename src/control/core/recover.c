@@ -11,6 +11,16 @@ static int recover_start(void *arg, uint64_t revision, int64_t time, struct gt_e
     return 0;
 }
 
+static int check_size(const struct core *core, struct gt_err *err)
+{
+    uint64_t max = core->options.max_bytes;
+    return max && core->bytes > max
+               ? gt_err_set(err, GT_ERR_LIMIT,
+                            "the state has more than %llu MiB: it is not held in memory twice",
+                            (unsigned long long)max >> 20)
+               : 0;
+}
+
 static int recover_item(void *arg, const struct journal_item *item, struct gt_err *err)
 {
     struct core *core = arg;
@@ -22,7 +32,7 @@ static int recover_item(void *arg, const struct journal_item *item, struct gt_er
     e->modify = item->modify;
     core_set(core, e);
     gt_arena_reset(&core->arena);
-    return 0;
+    return check_size(core, err);
 }
 
 int core_take_entry(void *arg, const struct journal_entry *entry, struct gt_err *err)
@@ -49,7 +59,7 @@ int core_take_entry(void *arg, const struct journal_entry *entry, struct gt_err 
     core->revision = entry->revision;
     core->time = GT_MAX(core->time, entry->time);
     gt_arena_reset(&core->arena);
-    return 0;
+    return check_size(core, err);
 }
 
 struct journal_reader core_reader(struct core *core)

@@ -210,15 +210,11 @@ int core_replay(struct journal *journal, const struct service *const *services,
     struct replay r = {.options = options, .result = ret};
     struct journal_span *span = gt_new(struct journal_span);
     int n = journal_span(journal, span, err);
-    uint64_t first = span->first.revision;
-    uint64_t newest = span->n_snapshots ? span->snapshots[span->n_snapshots - 1].revision : 0;
-    ret->from = first ? first - 1 : newest;
-    if (ret->from && span->n_snapshots) { /* entries before the oldest snapshot stand on nothing */
-        ret->from = GT_MAX(ret->from, span->snapshots[0].revision);
-    }
-    uint64_t to = options->to ? options->to : GT_MAX(span->last.revision, newest);
+    ret->from = journal_span_begin(span);
+    uint64_t to = options->to ? options->to : GT_MAX(span->last.revision, ret->from);
     free(span);
-    n = n < 0 ? n : core_open_at(journal, services, NULL, GT_MIN(ret->from, to), &r.core, err);
+    ret->from = GT_MIN(ret->from, to);
+    n = n < 0 ? n : core_open_at(journal, services, NULL, ret->from, &r.core, err);
     if (n < 0) {
         return n;
     }

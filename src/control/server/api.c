@@ -1,5 +1,6 @@
 /* A call of an AWS API: from the body to the answer. */
 #include "control/server/pages.h"
+#include "control/server/past.h"
 #include "control/server/server_priv.h"
 
 #include "lib/base/limits.h"
@@ -21,6 +22,7 @@ struct api_req {
     void *in, *out;
     struct gt_str owner; /* whose page tokens they are */
     struct data_req data;
+    uint64_t at; /* the revision that is asked about; 0: the newest */
 };
 
 static struct api_req *api_req_new(struct server *s, struct http_req *http)
@@ -102,6 +104,40 @@ static void core_done(struct core_request *c)
     http_req_call(r->http, finish_core, r);
 }
 
+/* In a state of the past. */
+static void run_past(struct bulk_job *job)
+{
+    struct api_req *r = GT_CONTAINER_OF(job, struct api_req, job);
+    past_apply(r->s->past, r->at, &r->core.call);
+    finish_core(r->http, r);
+}
+
+static void submit_past(struct api_req *r)
+{
+    struct gt_err err = GT_ERR_INIT;
+    r->job.run = run_past;
+    if (!past_submit(r->s->past, &r->job)) {
+        gt_err_set(&err, GT_ERR_THROTTLED, "Rate exceeded");
+        finish(r, &err);
+    }
+}
+
+/* Of the past there is what the core keeps, for root. */
+static int check_past(const struct api_req *r, const struct principal *p, struct gt_err *err)
+{
+    if (p->kind != PRINCIPAL_ROOT) {
+        return gt_err_aws(err, GT_ERR_DENIED, "AccessDeniedException",
+                          "what was is for the root key alone");
+    }
+    if (!r->op->core || gt_streq(r->call.service->name, "agent")) {
+        return gt_err_set(err, GT_ERR_VALIDATION,
+                          "%s tells of what is now: only the control plane's own state is kept as "
+                          "it was",
+                          r->call.op->name);
+    }
+    return 0;
+}
+
 static void submit_core(struct api_req *r, const struct principal *p, struct gt_str region)
 {
     struct gt_err err = GT_ERR_INIT;
@@ -122,6 +158,10 @@ static void submit_core(struct api_req *r, const struct principal *p, struct gt_
         .done = core_done,
         .owner = r,
     };
+    if (r->at) {
+        submit_past(r);
+        return;
+    }
     switch (server_core_submit(r->s, &r->core)) {
     case CORE_ANSWERED:
         finish_core(r->http, r);
@@ -149,14 +189,18 @@ static void run_data(struct bulk_job *job)
 
 static int route(struct api_req *r, struct gt_str body, struct gt_err *err)
 {
+    struct gt_str path = http_req_path(r->http);
+    int at = past_path(&path, &r->at, err);
     struct wire_request wr = {.method = http_req_method_name(r->http),
-                              .path = http_req_path(r->http),
+                              .path = path,
                               .query = http_req_query(r->http),
                               .target = http_req_header(r->http, "x-amz-target"),
                               .content_type = http_req_header(r->http, "content-type"),
                               .scope_service = server_scope_service(r->http, &r->arena),
                               .body = body};
-    return wire_route(r->s->models, r->s->n_mounted, &wr, &r->arena, &r->call, err);
+    int routed =
+        wire_route(r->s->models, r->s->n_mounted, &wr, &r->arena, &r->call, at < 0 ? NULL : err);
+    return at < 0 ? at : routed;
 }
 
 static int prepare(struct api_req *r, struct principal *p, struct sigv4_auth *auth,
@@ -204,7 +248,7 @@ static void on_body(struct http_req *http, void *arg)
     struct gt_err err = GT_ERR_INIT;
     struct principal p = {0};
     struct sigv4_auth auth = {0};
-    if (prepare(r, &p, &auth, &err) < 0) {
+    if (prepare(r, &p, &auth, &err) < 0 || (r->at && check_past(r, &p, &err) < 0)) {
         finish(r, &err);
         return;
     }

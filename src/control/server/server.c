@@ -2,6 +2,7 @@
 
 #include "control/server/housekeeping.h"
 #include "control/server/liveness.h"
+#include "control/server/past.h"
 #include "control/server/server_priv.h"
 #include "control/services/admin/admin.h"
 #include "control/services/agent/agent.h"
@@ -184,6 +185,7 @@ static int start(struct server *s, const struct server_options *o, struct gt_err
     if (r < 0) {
         return r;
     }
+    s->past = past_new(s->journal, s->services, server_authorize);
     s->bulk = bulk_new(BULK_THREADS, BULK_WAITING);
     s->liveness = liveness_start(s, &o->nodes);
     s->admin.detector = liveness_detector(s->liveness);
@@ -248,6 +250,7 @@ void server_stop(struct server *s)
             return; /* the process ends; all that was acknowledged is durable */
         }
     }
+    past_free(s->past);
     bulk_free(s->bulk); /* after what the network threads gave it last */
     if (s->http) {
         http_server_free(s->http);

@@ -44,6 +44,7 @@ struct server {
     atomic_uint inside; /* threads that call the core just now; see door.c */
     atomic_bool closed;
     struct bulk *bulk;
+    struct past *past;
     struct http_server *http;
     struct liveness *liveness;
     struct housekeeping *housekeeping;

@@ -34,6 +34,7 @@
 /* core */
 #define GT_LIMIT_RECORD (1 * GT_MIB)
 #define GT_LIMIT_KEY 1024
+#define GT_LIMIT_PAST (1 * GT_GIB) /* keys and values of states of the past that are in memory */
 #define GT_LIMIT_TX_WRITES 20000
 #define GT_LIMIT_TASK_DEFINITION (64 * GT_KIB) /* as ECS has it: checks may take n * n */
 #define GT_LIMIT_SCENARIO (1 * GT_MIB)         /* what `gantry simulate` reads */

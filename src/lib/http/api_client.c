@@ -20,7 +20,8 @@
 struct api_client {
     CURL *curl;
     char *endpoint, *region, *access_key, *secret_key, *session_token, *ca_file;
-    char host[256]; /* as curl says it in the header */
+    char host[256];   /* as curl says it in the header */
+    const char *base; /* the endpoint's path, before that of a call: signed, too */
     struct sigv4_keys *keys;
     struct server_clock own_clock, *clock;
     int64_t date; /* of the answer, ms since 1970; 0: none */
@@ -42,6 +43,7 @@ static void take_host(struct api_client *c)
     const char *from = strstr(c->endpoint, "://");
     from = from ? from + 3 : c->endpoint;
     size_t n = strcspn(from, "/");
+    c->base = from + n;
     const char *usual = strncmp(c->endpoint, "https:", 6) == 0 ? ":443" : ":80";
     size_t u = strlen(usual);
     n -= n > u && strncmp(from + n - u, usual, u) == 0 ? u : 0;
@@ -167,8 +169,9 @@ static struct curl_slist *add(struct curl_slist *list, struct gt_str name, struc
 static struct curl_slist *sign(struct api_client *c, const struct post *p)
 {
     gt_auto_buf struct gt_buf buf = GT_BUF_INIT(16 * 1024);
-    struct gt_str path = gt_str(p->path);
-    const char *mark = strchr(p->path, '?');
+    gt_auto_free char *whole = gt_asprintf("%s%s", c->base, p->path);
+    struct gt_str path = gt_str(whole);
+    const char *mark = strchr(whole, '?');
     struct sigv4_request rq = {.method = GT_STR_LIT("POST"),
                                .path = mark ? gt_str_n(path.p, (size_t)(mark - path.p)) : path,
                                .query = gt_str(mark ? mark + 1 : ""),

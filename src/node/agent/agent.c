@@ -8,6 +8,7 @@
 #include "node/agent/join.h"
 #include "node/agent/logs.h"
 #include "node/agent/peers.h"
+#include "node/agent/polled.h"
 #include "node/agent/session.h"
 #include "node/agent/task.h"
 #include "node/runtime/cgroup.h"
@@ -129,6 +130,8 @@ static void on_tick(uv_timer_t *timer)
     for (struct gt_table_entry *e; (e = gt_table_next(&n->tasks, &it));) {
         trim_spools(e->value);
     }
+    node_memory_tick(n);
+    polled_settle(n);
     node_link_check(n);
     node_images_tick(n);
     node_keys_tick(n);
@@ -192,6 +195,9 @@ int agent_run(const struct agent_options *options, struct gt_err *err)
     /* Tasks stay; only this process goes. */
     peers_free(gt_steal_ptr(n->peers));
     session_free(gt_steal_ptr(n->session));
+    if (n->memory_dirty) {
+        node_identity_save(&n->o, &n->id, NULL);
+    }
     log_shipper_free(gt_steal_ptr(n->logs));
     control_free(gt_steal_ptr(n->control));
     shim_pool_free(gt_steal_ptr(n->pool));

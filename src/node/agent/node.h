@@ -27,8 +27,8 @@ struct node_identity {
     char node_id[64], instance_arn[256], cluster[256], cluster_id[64];
     char subnet[32];
     char access_key[128], secret_key[128];
-    int64_t key_expires_ms; /* 0: not known */
-    int64_t epoch;
+    int64_t key_expires_ms;  /* 0: not known */
+    int64_t epoch, revision; /* what the server has told last; see astray.h of the server's side */
     char server[256], region[64]; /* of the server that it joined; "": options say it */
 };
 
@@ -53,6 +53,11 @@ struct node {
     pthread_mutex_t post_lock;
     struct post *posts, **posts_end;
     bool stopping;
+    bool astray;          /* the server is of another history: what runs here goes on */
+    atomic_bool clearing; /* ... and the operator let it: what it does not know is still ending */
+    bool walked;          /* the walk after that has come */
+    bool memory_dirty;    /* what is remembered of the server is not saved yet */
+    int64_t memory_saved_ms;
     bool ready;           /* the network is open and earlier tasks were found again */
     uint64_t process_cap; /* processes and threads of one container */
 
@@ -99,6 +104,10 @@ int node_identity_load(const struct agent_options *o, struct node_identity *ret,
                        struct gt_err *err); /* -ENOENT: never registered */
 int node_identity_save(const struct agent_options *o, const struct node_identity *id,
                        struct gt_err *err);
+/* What the server has told last. A new epoch is saved at once, revisions now and then, on the pool:
+ * to remember less than there was does no harm. */
+void node_remember(struct node *n, int64_t epoch, int64_t revision);
+void node_memory_tick(struct node *n); /* once a second */
 /* {"accessKeyId", "secretAccessKey"} of a key file. */
 int node_key_file_read(const char *path, char *access_key, size_t a, char *secret_key, size_t s,
                        struct gt_err *err);

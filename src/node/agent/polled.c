@@ -16,7 +16,7 @@ static void forget_unknown(struct node *n, const struct gt_table *all)
     }
 }
 
-static void accept_task(struct node *n, const struct agent_task *in, uint64_t ended)
+static void accept_task(struct node *n, const struct agent_task *in, const struct polled *p)
 {
     struct gt_err err = GT_ERR_INIT;
     struct task *t = gt_table_get(&n->tasks, in->id);
@@ -24,7 +24,7 @@ static void accept_task(struct node *n, const struct agent_task *in, uint64_t en
         task_desired(t, in);
         return;
     }
-    if (ended_after(&n->ended, in->id, ended)) {
+    if (ended_after(&n->ended, in->id, p->ended)) {
         return; /* the answer is from before the server knew */
     }
     if (task_new(n, in, &t, &err) < 0) {
@@ -33,7 +33,11 @@ static void accept_task(struct node *n, const struct agent_task *in, uint64_t en
     }
     bool began = in->last_status.n && !gt_str_is(in->last_status, "PROVISIONING") &&
                  !gt_str_is(in->last_status, "PENDING");
-    if (began) {
+    if (p->adopted) {
+        /* The state may be from before its end. Nothing is run twice. */
+        task_fail(t, "TaskFailedToStart",
+                  "The server's state is from a backup; the task may have run here before");
+    } else if (began) {
         /* It ran here once and nothing is left of it. */
         task_fail(t, "EssentialContainerExited", "The host was restarted");
     }
@@ -47,6 +51,20 @@ void polled_free(struct polled *p)
     free(p);
 }
 
+void polled_settle(struct node *n)
+{
+    if (!n->walked || !atomic_load(&n->clearing)) {
+        return;
+    }
+    struct gt_table_iter it = {0};
+    for (struct gt_table_entry *e; (e = gt_table_next(&n->tasks, &it));) {
+        if (((struct task *)e->value)->forgotten) {
+            return;
+        }
+    }
+    atomic_store(&n->clearing, false);
+}
+
 void polled_take(struct node *n, void *arg)
 {
     struct polled *p = arg;
@@ -55,7 +73,7 @@ void polled_take(struct node *n, void *arg)
             forget_unknown(n, &p->all);
         }
         for (size_t i = 0; i < p->out.tasks.n; i++) {
-            accept_task(n, &p->out.tasks.v[i], p->ended);
+            accept_task(n, &p->out.tasks.v[i], p);
         }
         for (size_t i = 0; i < p->out.gone.n; i++) {
             struct task *t = gt_table_get(&n->tasks, p->out.gone.v[i]);
@@ -68,5 +86,12 @@ void polled_take(struct node *n, void *arg)
         }
         ended_forget(&n->ended, p->ended);
     }
+    if (p->remember) {
+        node_remember(n, p->epoch, p->revision);
+    }
+    if (p->out.full) {
+        n->walked = true;
+    }
+    polled_settle(n);
     polled_free(p);
 }

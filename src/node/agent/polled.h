@@ -14,9 +14,14 @@ struct polled {
     /* out.full: the ids of all tasks that came since the walk began, which are all that are this
      * node's. What else is here goes. Values mean nothing. */
     struct gt_table all;
+    bool adopted;  /* of the walk after an adoption: what is not here was here once */
+    bool remember; /* the walk is through: what follows is what the node knows */
+    int64_t epoch, revision;
 };
 
 void polled_free(struct polled *p);
+/* n->clearing ends when all is gone that the server did not know. */
+void polled_settle(struct node *n);
 /* For node_post(); frees `arg`, a struct polled. */
 void polled_take(struct node *n, void *arg);
 

@@ -35,6 +35,7 @@ struct session {
     struct node_identity self; /* the poller's own: the loop's follows it */
     char agent_id[33];         /* of this process */
     bool renewed;              /* with --renew-key: it was done */
+    bool astray, adopted;      /* ... likewise: what the last registration said */
     pthread_mutex_t lock;      /* everything below */
     pthread_cond_t changed;
     char id[SESSION_ID_MAX];   /* of the session; "" while there is none */
@@ -56,7 +57,18 @@ static void pause_ms(struct session *s, int64_t ms)
 
 struct registered {
     struct node_identity id;
+    bool astray, adopted;
 };
+
+/* Who has an older state than what runs here is told all of it. */
+static void report_all(struct node *n)
+{
+    struct gt_table_iter it = {0};
+    for (struct gt_table_entry *e; (e = gt_table_next(&n->tasks, &it));) {
+        ((struct task *)e->value)->dirty = true;
+    }
+    session_report_soon(n->session);
+}
 
 static void on_registered(struct node *n, void *arg)
 {
@@ -69,6 +81,11 @@ static void on_registered(struct node *n, void *arg)
     }
     if (first && node_net_open(n, &err) < 0) {
         gt_error("the node's network: %s", err.msg);
+    }
+    n->astray = r->astray;
+    n->walked = false;
+    if (r->astray || r->adopted) {
+        report_all(n);
     }
     free(r);
 }
@@ -120,6 +137,9 @@ static void describe_node(struct session *s, struct gt_arena *a, struct agent_re
     if (s->self.cluster_id[0]) {
         in->cluster_id = gt_str(s->self.cluster_id);
         WIRE_SET(in, epoch, s->self.epoch);
+        if (s->self.revision) {
+            WIRE_SET(in, revision, s->self.revision);
+        }
     }
     in->agent_id = gt_str(s->agent_id);
     if (s->held[0]) {
@@ -146,7 +166,22 @@ static void take_identity(const struct agent_register_node_out *out, struct node
     snprintf(id->cluster, sizeof id->cluster, GT_STR_FMT, GT_STR_ARG(out->cluster));
     snprintf(id->cluster_id, sizeof id->cluster_id, GT_STR_FMT, GT_STR_ARG(out->cluster_id));
     snprintf(id->subnet, sizeof id->subnet, GT_STR_FMT, GT_STR_ARG(out->subnet));
-    id->epoch = out->epoch;
+    if (!out->astray && !out->adopted) { /* else it knows better than the server what was */
+        id->epoch = out->epoch;
+    }
+}
+
+static void note_history(struct session *s, const struct agent_register_node_out *out)
+{
+    if (out->astray && !s->astray) {
+        gt_warn("the server's state is older than what this node knows, or of another history: "
+                "all tasks keep running as they are until `gantry adopt`");
+    } else if (out->adopted) {
+        gt_info("adopted: what the server does not know ends, the rest goes on");
+    }
+    s->astray = out->astray;
+    s->adopted = out->adopted;
+    atomic_store(&s->n->clearing, out->adopted);
 }
 
 static void open_session(struct session *s, const struct agent_register_node_out *out)
@@ -175,7 +210,7 @@ static void adopt(struct session *s, const struct node_identity *id)
 {
     struct registered *got = gt_new(struct registered);
     s->self = *id;
-    got->id = *id;
+    *got = (struct registered){.id = *id, .astray = s->astray, .adopted = s->adopted};
     node_keys_set(s->n, id);
     node_post(s->n, on_registered, got);
 }
@@ -203,6 +238,7 @@ static int register_in(struct session *s, struct api_client *c, struct gt_arena 
         return r;
     }
     s->renewed |= renew;
+    note_history(s, &out);
     adopt(s, &id);
     if (renew) {
         snprintf(s->held, sizeof s->held, GT_STR_FMT, GT_STR_ARG(out.session));
@@ -225,9 +261,9 @@ static int do_register(struct session *s, struct api_client *c, struct gt_err *e
 
 /* How far the poller is with what the server has to say: see agent.h of the server's side. */
 struct progress {
-    int64_t revision;
-    char more[128];       /* where the walk goes on; "": a new one begins */
-    struct gt_table told; /* ids of the tasks that came in it so far */
+    int64_t epoch, revision; /* of the last answer; epoch 0: the server has none */
+    char more[128];          /* where the walk goes on; "": a new one begins */
+    struct gt_table told;    /* ids of the tasks that came in it so far */
 };
 
 static void begin_walk(struct progress *at)
@@ -311,12 +347,27 @@ static bool borrow_key(struct session *s)
     return true;
 }
 
+/* A walk is through, and with it an adoption. */
+static void remember(struct session *s, struct polled *p)
+{
+    if (s->astray || !p->out.epoch) {
+        return;
+    }
+    p->remember = true;
+    p->epoch = s->self.epoch = p->out.epoch;
+    p->revision = s->self.revision = p->out.revision;
+    s->adopted = false;
+}
+
 static int do_poll(struct session *s, struct api_client *c, struct progress *at, struct gt_err *err)
 {
     struct polled *p = gt_new(struct polled);
     p->ended = ended_count(&s->n->ended);
     struct agent_poll_in in = {.session = gt_str(s->id)};
     WIRE_SET(&in, revision, at->revision);
+    if (at->epoch) {
+        WIRE_SET(&in, epoch, at->epoch);
+    }
     WIRE_SET(&in, wait_ms, POLL_WAIT_MS);
     if (at->more[0]) {
         in.more = gt_str(at->more);
@@ -332,6 +383,8 @@ static int do_poll(struct session *s, struct api_client *c, struct progress *at,
         return r;
     }
     at->revision = p->out.revision;
+    at->epoch = p->out.epoch;
+    p->adopted = s->adopted;
     for (size_t i = 0; i < p->out.tasks.n; i++) {
         gt_table_put(&at->told, p->out.tasks.v[i].id, s);
     }
@@ -344,6 +397,7 @@ static int do_poll(struct session *s, struct api_client *c, struct progress *at,
         snprintf(at->more, sizeof at->more, GT_STR_FMT, GT_STR_ARG(p->out.more));
     } else {
         begin_walk(at);
+        remember(s, p);
     }
     node_post(s->n, polled_take, p);
     return 0;
@@ -356,7 +410,7 @@ static int turn(struct session *s, struct api_client *c, struct progress *at, bo
     int r = 0;
     *ret_registering = !s->id[0] || renewal_due(s);
     if (*ret_registering) {
-        at->revision = 0;
+        at->revision = at->epoch = 0;
         begin_walk(at);
         r = do_register(s, c, err);
     }
@@ -392,6 +446,10 @@ static void *poll_loop(void *arg)
         struct gt_err err = GT_ERR_INIT;
         bool registering = false;
         int r = c ? 0 : node_client_new(s->n, NULL, POLL_WAIT_MS + 15000, &s->recall, &c, &err);
+        if (r == 0 && s->id[0] && !s->adopted && atomic_load(&s->n->clearing)) {
+            pause_ms(s, 100); /* nothing new before the old is gone: it may hold the same address */
+            continue;
+        }
         r = r < 0 ? r : turn(s, c, &at, &registering, &err);
         if (r == 0) {
             stand(s, c, NULL, false);

@@ -444,6 +444,10 @@ void task_report(struct task *t, struct gt_arena *a, struct agent_task_report *r
     TIME(stopping_at, t->stopping_ms)
     TIME(execution_stopped_at, t->execution_stopped_ms)
 #undef TIME
+    if (t->node->astray && t->in.family.n) { /* the server may not know it */
+        r->family = t->in.family;
+        r->group = t->in.group.n ? t->in.group : gt_str(NULL);
+    }
     if (t->stop_code) {
         r->stop_code = gt_str(t->stop_code);
         r->stopped_reason = gt_str(t->stopped_reason);

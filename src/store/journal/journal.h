@@ -125,6 +125,15 @@ struct journal_span {
     size_t n_snapshots;
 };
 int journal_span(struct journal *j, struct journal_span *ret, struct gt_err *err);
+/* The oldest state that can be rebuilt together with all that came after it. */
+uint64_t journal_span_begin(const struct journal_span *span);
+/* When that was. NOT_FOUND: it is not kept; the message says what is. Any thread (sqlite). */
+int journal_entry_mark(struct journal *j, uint64_t revision, struct journal_mark *ret,
+                       struct gt_err *err);
+/* The last kept entry at or before `time`. NOT_FOUND: what was then is forgotten, or there is
+ * nothing. Any thread (sqlite). */
+int journal_find_time(struct journal *j, int64_t time, struct journal_mark *ret,
+                      struct gt_err *err);
 /* The snapshots alone, in rising order, from memory; *ret_bytes: of all entries until now. */
 size_t journal_snapshots(struct journal *j, struct journal_mark to[static JOURNAL_SNAPSHOTS_MAX],
                          uint64_t *ret_bytes);
@@ -143,6 +152,7 @@ void memory_journal_set_room(struct journal *j, bool room); /* what journal_has_
 /* The next append does not succeed: on_failed is called, and nothing is taken any more. The entry
  * is lost, or (`keep`) there nevertheless. */
 void memory_journal_break(struct journal *j, bool keep);
+void memory_journal_mend(struct journal *j); /* what has not broken yet does not */
 /* Changes or cuts off some byte of what recovery reads, chosen by `dice`. False: there is none. */
 bool memory_journal_damage(struct journal *j, uint64_t dice);
 /* What a crash leaves: a journal with all entries up to `revision`. The original stays. */

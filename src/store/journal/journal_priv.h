@@ -17,6 +17,7 @@ struct journal_ops {
     int (*state_at)(struct journal *j, uint64_t revision, const struct journal_reader *reader,
                     struct gt_err *err);
     size_t (*snapshots)(struct journal *j, struct journal_mark *to, uint64_t *ret_bytes);
+    int (*mark)(struct journal *j, uint64_t revision, struct journal_mark *ret, struct gt_err *err);
     int (*span)(struct journal *j, struct journal_span *ret, struct gt_err *err);
     bool (*has_room)(struct journal *j);
     void (*stats)(struct journal *j, struct journal_stats *ret);

@@ -134,6 +134,12 @@ void memory_journal_break(struct journal *j, bool keep)
     self(j)->soundness = keep ? BREAKS_LATE : BREAKS;
 }
 
+void memory_journal_mend(struct journal *j)
+{
+    struct memory_journal *m = self(j);
+    m->soundness = m->soundness == BROKEN ? BROKEN : SOUND;
+}
+
 bool memory_journal_damage(struct journal *j, uint64_t dice)
 {
     struct memory_journal *m = self(j);
@@ -197,8 +203,7 @@ static void memory_forget(struct journal *j, uint64_t revision, uint64_t snapsho
     }
 }
 
-static int memory_mark(struct memory_journal *m, size_t i, struct journal_mark *ret,
-                       struct gt_err *err)
+static int mark_of(struct memory_journal *m, size_t i, struct journal_mark *ret, struct gt_err *err)
 {
     struct gt_arena arena;
     struct journal_entry e = {0};
@@ -209,6 +214,12 @@ static int memory_mark(struct memory_journal *m, size_t i, struct journal_mark *
     return r;
 }
 
+static int memory_mark(struct journal *j, uint64_t revision, struct journal_mark *ret,
+                       struct gt_err *err)
+{
+    return mark_of(self(j), (size_t)(revision - self(j)->first), ret, err);
+}
+
 static int memory_span(struct journal *j, struct journal_span *ret, struct gt_err *err)
 {
     struct memory_journal *m = self(j);
@@ -216,8 +227,8 @@ static int memory_span(struct journal *j, struct journal_span *ret, struct gt_er
         ret->snapshots[ret->n_snapshots++] =
             (struct journal_mark){.revision = m->snapshot_revision, .time = m->snapshot_time};
     }
-    int r = m->n ? memory_mark(m, 0, &ret->first, err) : 0;
-    return r < 0 || !m->n ? r : memory_mark(m, m->n - 1, &ret->last, err);
+    int r = m->n ? mark_of(m, 0, &ret->first, err) : 0;
+    return r < 0 || !m->n ? r : mark_of(m, m->n - 1, &ret->last, err);
 }
 
 static bool memory_has_room(struct journal *j)
@@ -256,6 +267,7 @@ static const struct journal_ops memory_ops = {
     .read = memory_read,
     .state_at = memory_state_at,
     .snapshots = memory_snapshots,
+    .mark = memory_mark,
     .span = memory_span,
     .has_room = memory_has_room,
     .stats = memory_stats,

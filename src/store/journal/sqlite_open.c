@@ -24,7 +24,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -119,15 +121,42 @@ bool sqlite_is_old(sqlite3 *db)
     return query_number(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'head'") == 0;
 }
 
-/* A new file gets its tables in one transaction; an old one must be ours. */
+/* A new journal is made beside its place, and then is there whole: so a file that is empty is not
+ * one that was about to be made, but one that was lost. */
+static int create_file(const char *path, struct gt_err *err)
+{
+    gt_auto_free char *fresh = gt_asprintf("%s.new", path);
+    gt_auto_free char *sql =
+        gt_asprintf("BEGIN IMMEDIATE; PRAGMA application_id=%d; PRAGMA user_version=%d; %s COMMIT;",
+                    APPLICATION_ID, FORMAT, schema);
+    sqlite3 *db = NULL;
+    unlink(fresh);
+    int r = sqlite_connect(fresh, /* read_only= */ false, &db, err);
+    if (r == 0 && !exec(db, sql)) {
+        r = sqlite_fail(db, err, "cannot create", path);
+    }
+    if (sqlite3_close(db) != SQLITE_OK || (r == 0 && rename(fresh, path) < 0)) {
+        r = gt_err_errno(err, errno, "cannot create \"%s\"", path);
+    }
+    return r;
+}
+
+static int find_file(const char *path, bool read_only, struct gt_err *err)
+{
+    struct stat st;
+    if (stat(path, &st) == 0) {
+        return st.st_size ? 0
+                          : gt_err_set(err, GT_ERR_CORRUPT,
+                                       "journal \"%s\" is empty: restore a backup, or remove the "
+                                       "file to begin with nothing",
+                                       path);
+    }
+    return errno == ENOENT && !read_only ? create_file(path, err)
+                                         : gt_err_errno(err, errno, "journal \"%s\"", path);
+}
+
 static int check_format(sqlite3 *db, const char *path, bool read_only, struct gt_err *err)
 {
-    if (!read_only && query_number(db, "SELECT count(*) FROM sqlite_schema") == 0) {
-        gt_auto_free char *sql = gt_asprintf("BEGIN IMMEDIATE; PRAGMA application_id=%d;"
-                                             "PRAGMA user_version=%d; %s COMMIT;",
-                                             APPLICATION_ID, FORMAT, schema);
-        return exec(db, sql) ? 0 : sqlite_fail(db, err, "cannot create", path);
-    }
     int64_t id = query_number(db, "PRAGMA application_id");
     int64_t format = query_number(db, "PRAGMA user_version");
     if (id != APPLICATION_ID) {
@@ -361,6 +390,7 @@ static const struct journal_ops sqlite_ops = {
     .read = sqlite_read,
     .state_at = sqlite_state_at,
     .snapshots = sqlite_snapshots,
+    .mark = sqlite_mark,
     .span = sqlite_span,
     .has_room = sqlite_has_room,
     .stats = sqlite_stats,
@@ -385,6 +415,7 @@ int sqlite_journal_open(const char *path, const struct sqlite_journal_options *o
     pthread_cond_init(&s->full, NULL);
     bool ro = s->base.read_only;
     int r = ro ? 0 : lock_out_others(s, err);
+    r = r < 0 ? r : find_file(path, ro, err);
     r = r < 0 ? r : sqlite_connect(path, ro, &s->db, err);
     r = r < 0 ? r : check_format(s->db, path, ro, err);
     r = r < 0 || ro ? r : prepare_all(s, err);

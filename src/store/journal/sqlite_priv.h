@@ -92,6 +92,7 @@ struct sqlite_rebuilt {
 int sqlite_rebuild(sqlite3 *db, const char *path, uint64_t revision,
                    const struct journal_reader *reader, struct sqlite_rebuilt *ret,
                    struct gt_err *err);
+int sqlite_mark(struct journal *j, uint64_t revision, struct journal_mark *ret, struct gt_err *err);
 int sqlite_span(struct journal *j, struct journal_span *ret, struct gt_err *err);
 
 #endif

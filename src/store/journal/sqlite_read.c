@@ -89,13 +89,16 @@ int sqlite_read(struct journal *j, uint64_t after, journal_entry_fn *fn, void *a
 /* --- what is there */
 
 /* The entry that `sql` gives; none: the mark stays as it is. */
-static int read_mark(sqlite3 *db, const char *path, const char *sql, struct journal_mark *ret,
-                     struct gt_err *err)
+static int read_mark(sqlite3 *db, const char *path, const char *sql, uint64_t revision,
+                     struct journal_mark *ret, struct gt_err *err)
 {
     sqlite3_stmt *st = NULL;
     int r = sqlite_prepare(db, sql, &st, path, err);
     if (r < 0) {
         return r;
+    }
+    if (revision) {
+        sqlite3_bind_int64(st, 1, (int64_t)revision);
     }
     int step = sqlite3_step(st);
     if (step == SQLITE_ROW) {
@@ -151,10 +154,10 @@ static int read_snapshots(sqlite3 *db, const char *path, struct journal_mark *to
 
 static int read_span(sqlite3 *db, const char *path, struct journal_span *ret, struct gt_err *err)
 {
-    int r = read_mark(db, path, "SELECT entry FROM log ORDER BY rev LIMIT 1", &ret->first, err);
+    int r = read_mark(db, path, "SELECT entry FROM log ORDER BY rev LIMIT 1", 0, &ret->first, err);
     r = r < 0 ? r
-              : read_mark(db, path, "SELECT entry FROM log ORDER BY rev DESC LIMIT 1", &ret->last,
-                          err);
+              : read_mark(db, path, "SELECT entry FROM log ORDER BY rev DESC LIMIT 1", 0,
+                          &ret->last, err);
     return r < 0 ? r : read_snapshots(db, path, ret->snapshots, &ret->n_snapshots, err);
 }
 
@@ -169,6 +172,22 @@ int sqlite_span(struct journal *j, struct journal_span *ret, struct gt_err *err)
     r = read_span(db, s->path, ret, err);
     sqlite3_close(db);
     return r;
+}
+
+int sqlite_mark(struct journal *j, uint64_t revision, struct journal_mark *ret, struct gt_err *err)
+{
+    struct sqlite_journal *s = sqlite_self(j);
+    sqlite3 *db;
+    int r = sqlite_connect(s->path, /* read_only= */ true, &db, err);
+    if (r < 0) {
+        return r;
+    }
+    *ret = (struct journal_mark){0};
+    r = read_mark(db, s->path, "SELECT entry FROM log WHERE rev = ?1", revision, ret, err);
+    sqlite3_close(db);
+    return r < 0 || ret->revision
+               ? r
+               : gt_err_set(err, GT_ERR_NOT_FOUND, "revision %" PRIu64 " is forgotten", revision);
 }
 
 /* --- the state at a revision */

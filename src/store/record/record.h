@@ -87,4 +87,12 @@ uint16_t rec_id(struct gt_str bytes);
 /* The record as one line of JSON, for people: {"name":"web","tags":[...]}. */
 void rec_show(const struct rec_desc *desc, const void *rec, struct gt_buf *to);
 
+/* What is different between two structs of the same record; NULL is one without anything in it.
+ * Names of fields are paths, "containers[1].reason"; values are JSON, empty where there is none,
+ * and end in dots after REC_DIFF_MAX bytes. All text lives only during the call. */
+enum { REC_DIFF_MAX = 4096 };
+typedef void rec_diff_fn(void *arg, const char *field, struct gt_str from, struct gt_str to);
+void rec_diff(const struct rec_desc *desc, const void *a, const void *b, rec_diff_fn *fn,
+              void *arg);
+
 #endif

@@ -20,6 +20,10 @@ static inline struct gt_str rec_unknown(const struct rec_desc *desc, const void 
     return *(const struct gt_str *)((const char *)rec + desc->unknown_offset);
 }
 
+/* show.c: one field's value as JSON; whether it is what an absent one is. */
+void rec_show_field(const struct rec_field *f, const void *at, struct gt_buf *to);
+bool rec_field_empty(const struct rec_field *f, const void *at);
+
 /* Every struct list has the layout of this one. */
 struct rec_any_list {
     void *v;

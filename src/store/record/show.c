@@ -38,7 +38,7 @@ static void show_element(const struct rec_field *f, const void *at, size_t i, st
     }
 }
 
-static void show_value(const struct rec_field *f, const void *at, struct gt_buf *to)
+void rec_show_field(const struct rec_field *f, const void *at, struct gt_buf *to)
 {
     switch (f->type) {
     case REC_STR:
@@ -69,7 +69,7 @@ static void show_value(const struct rec_field *f, const void *at, struct gt_buf 
     }
 }
 
-static bool is_empty(const struct rec_field *f, const void *at)
+bool rec_field_empty(const struct rec_field *f, const void *at)
 {
     switch (f->type) {
     case REC_STR:
@@ -97,9 +97,9 @@ static void show_struct(const struct rec_desc *desc, const void *rec, struct gt_
     for (size_t i = 0; i < desc->n_fields; i++) {
         const struct rec_field *f = &desc->fields[i];
         const void *at = (const char *)rec + f->offset;
-        if (!is_empty(f, at)) {
+        if (!rec_field_empty(f, at)) {
             gt_buf_printf(to, "%s\"%s\":", comma, f->name);
-            show_value(f, at, to);
+            rec_show_field(f, at, to);
             comma = ",";
         }
     }

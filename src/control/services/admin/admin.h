@@ -9,9 +9,12 @@
 #include "control/services/agent/detector.h"
 #include "store/journal/journal.h"
 
+#include <stdatomic.h>
+
 /* What the server lends to these operations: data_store() gives it. */
 struct admin_host {
     struct journal *journal;
+    atomic_bool walking;       /* somebody walks over the journal */
     struct detector *detector; /* of nodes */
 };
 

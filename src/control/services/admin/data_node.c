@@ -20,7 +20,11 @@ static void show(struct tx *tx, const struct rec_ecs_node *n, struct admin_node 
 {
     struct rec_ecs_load *l = tx_get(tx, key_load(tx, n->cluster, n->id), &rec_ecs_load_desc);
     l = l ? l : gt_arena_new(tx_arena(tx), struct rec_ecs_load);
-    const char *state = n->fenced ? "FENCED" : n->held ? "HELD" : n->lost ? "LOST" : "LIVE";
+    const char *state = n->fenced   ? "FENCED"
+                        : n->astray ? "ASTRAY"
+                        : n->held   ? "HELD"
+                        : n->lost   ? "LOST"
+                                    : "LIVE";
     *to = (struct admin_node){.node_id = n->id,
                               .name = n->name,
                               .cluster = n->cluster,

@@ -1,5 +1,6 @@
 /* RegisterNode, Heartbeat. */
 #include "control/services/agent/agent.h"
+#include "control/services/agent/astray.h"
 #include "control/services/agent/join.h"
 #include "control/services/agent/subnets.h"
 #include "control/services/ecs/cluster.h"
@@ -175,7 +176,7 @@ static int take_node(struct tx *tx, const struct agent_register_node_in *in,
 }
 
 static struct gt_str open_session(struct tx *tx, const struct rec_ecs_node *n, int64_t epoch,
-                                  struct gt_str agent)
+                                  struct gt_str agent, bool astray)
 {
     struct rec_ecs_session s = {.node = n->id,
                                 .cluster = n->cluster,
@@ -183,6 +184,8 @@ static struct gt_str open_session(struct tx *tx, const struct rec_ecs_node *n, i
                                 .agent = agent,
                                 .host = n->name,
                                 .opened_at = tx_now(tx),
+                                .astray = astray,
+                                .adopted = n->adopted,
                                 .full_since = (int64_t)tx_revision(tx)};
     s.token = gt_str(
         gt_arena_printf(tx_arena(tx), GT_STR_FMT ".%s", GT_STR_ARG(n->id), tx_hex_id(tx, 32)));
@@ -196,7 +199,7 @@ static int check_superseded(struct tx *tx, const struct agent_register_node_in *
                             struct gt_str id, int64_t epoch, struct gt_err *err)
 {
     const struct rec_ecs_session *s = tx_get(tx, key_session(tx, id), &rec_ecs_session_desc);
-    if (!s || !in->session.n || !s->agent.n || s->epoch != epoch ||
+    if (!s || !in->session.n || !s->agent.n || s->epoch != epoch || astray_stranger(tx, in) ||
         gt_str_eq(s->token, in->session) || gt_str_eq(s->agent, in->agent_id)) {
         return 0;
     }
@@ -270,15 +273,19 @@ int agent_register_node(struct tx *tx, const struct agent_register_node_in *in,
     if (r < 0) {
         return r;
     }
+    bool astray = astray_check(tx, in, n);
+    int64_t epoch = tx_epoch(tx) ? tx_epoch(tx) : ident->epoch;
     tx_put(tx, key_node(tx, n->cluster, n->id), &rec_ecs_node_desc, n);
-    out->session = open_session(tx, n, ident->epoch, in->agent_id);
+    out->session = open_session(tx, n, ident->epoch, in->agent_id, astray);
     out->container_instance_arn = arn_instance(tx, n->cluster, n->id);
     out->node_id = n->id;
     out->cluster = n->cluster;
     out->cluster_id = ident->id;
     out->subnet = gt_str(gt_arena_printf(tx_arena(tx), GT_STR_FMT ".0/24", GT_STR_ARG(n->subnet)));
     out->gateway = gt_str(gt_arena_printf(tx_arena(tx), GT_STR_FMT ".1", GT_STR_ARG(n->subnet)));
-    WIRE_SET(out, epoch, ident->epoch);
+    WIRE_SET(out, epoch, epoch);
+    WIRE_SET(out, astray, astray);
+    WIRE_SET(out, adopted, n->adopted);
     WIRE_SET(out, heartbeat_ms, AGENT_HEARTBEAT_MS);
     return 0;
 }

@@ -1,5 +1,6 @@
 /* Poll: what a node should run. */
 #include "control/services/agent/agent.h"
+#include "control/services/agent/astray.h"
 #include "control/services/ecs/cluster.h"
 #include "control/services/ecs/names.h"
 #include "control/services/ecs/task.h"
@@ -123,6 +124,20 @@ static void take_steps(struct tx *tx, const char *prefix, struct walk *w)
     }
 }
 
+/* Nothing, until an operator has it adopted: then its session is over. */
+static int poll_astray(struct tx *tx, const struct rec_ecs_session *s,
+                       const struct agent_poll_in *in, struct agent_poll_out *out)
+{
+    if (in->wait_ms > 0 && !tx_wait_over(tx)) {
+        tx_wait(tx, key_session(tx, s->node), tx_now(tx) + in->wait_ms);
+        return 0;
+    }
+    out->tasks.has = out->gone.has = true;
+    WIRE_SET(out, full, false);
+    WIRE_SET(out, revision, in->revision);
+    return 0;
+}
+
 int agent_poll(struct tx *tx, const struct agent_poll_in *in, struct agent_poll_out *out,
                struct gt_err *err)
 {
@@ -130,14 +145,25 @@ int agent_poll(struct tx *tx, const struct agent_poll_in *in, struct agent_poll_
     if (!s) {
         return gt_err_code(err);
     }
+    if (in->has_epoch && in->revision > 0 && !tx_knows(tx, in->epoch, (uint64_t)in->revision)) {
+        return gt_err_aws(err, GT_ERR_CONFLICT, "StaleSessionException",
+                          "what the node remembers is not in this server's history");
+    }
+    WIRE_SET(out, epoch, tx_epoch(tx));
+    if (s->astray) {
+        return poll_astray(tx, s, in, out);
+    }
     struct walk w = {.since = in->revision, .full = in->revision < s->full_since};
     if (!agent_position(tx, in->more, &w.at)) {
         return invalid(err, "'more' is not from an answer of this server");
     }
     char *prefix = tx_key(tx, "ecs/assign/" GT_STR_FMT "/", GT_STR_ARG(s->node));
     take_steps(tx, prefix, &w);
-    bool first = !in->more.n;
-    if (first && !w.full && w.n == 0 && in->wait_ms > 0 && !tx_wait_over(tx)) {
+    bool first = !in->more.n, over = first && !w.full && s->adopted;
+    if (over) {
+        astray_over(tx, s);
+    }
+    if (first && !over && !w.full && w.n == 0 && in->wait_ms > 0 && !tx_wait_over(tx)) {
         tx_wait(tx, prefix, tx_now(tx) + in->wait_ms);
         return 0;
     }

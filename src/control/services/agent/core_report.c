@@ -1,5 +1,6 @@
 /* Report: what became of a node's tasks. */
 #include "control/services/agent/agent.h"
+#include "control/services/agent/astray.h"
 #include "control/services/ecs/names.h"
 #include "control/services/ecs/task.h"
 #include "control/services/gen/agent_handlers.h"
@@ -104,6 +105,9 @@ static const char *report_one(struct tx *tx, const struct rec_ecs_session *s,
     struct rec_ecs_assignment *a =
         tx_get(tx, key_assign(tx, s->node, in->id), &rec_ecs_assignment_desc);
     struct rec_ecs_task *t = a ? task_get(tx, a->cluster, in->id) : NULL;
+    if (s->astray) {
+        astray_note(tx, s->node, in, t != NULL);
+    }
     if (!t) {
         return "not assigned to this node";
     }

@@ -90,7 +90,7 @@ static void take_node(struct fleets *all, struct fleet *f, struct gt_str id, str
                      &(struct fleet_member){
                          .active = gt_str_is(n->status, "ACTIVE"),
                          .external = n->external,
-                         .connected = !n->lost,
+                         .connected = !n->lost && !n->astray,
                          .cpu = n->cpu,
                          .memory = n->memory,
                          .addresses = PLACE_LAST_ADDRESS - PLACE_FIRST_ADDRESS + 1,

@@ -10,6 +10,7 @@ static bool id_of(struct tx *tx, struct gt_str cluster, struct gt_str said, stru
            name_valid(*ret, ".", 255);
 }
 
+#define ASTRAY_REASON "it comes from another history than the server's state: see gantry adopt"
 #define HELD_REASON                                                                                \
     "Not heard, like too many others at once: its tasks are not replaced until some are heard "    \
     "again or an operator says so (gantry nodes --release)."
@@ -94,7 +95,8 @@ void instance_show(struct tx *tx, const struct rec_ecs_node *n, const struct wir
         .container_instance_arn = arn_instance(tx, n->cluster, n->id),
         .ec2_instance_id = n->managed_id.n ? n->managed_id : gt_str(NULL),
         .status = n->status,
-        .status_reason = n->held              ? GT_STR_LIT(HELD_REASON)
+        .status_reason = n->astray            ? GT_STR_LIT(ASTRAY_REASON)
+                         : n->held            ? GT_STR_LIT(HELD_REASON)
                          : n->status_reason.n ? n->status_reason
                                               : gt_str(NULL),
     };

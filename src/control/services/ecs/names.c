@@ -223,6 +223,11 @@ char *key_peers(struct tx *tx)
     return tx_key(tx, "ecs/peers");
 }
 
+char *key_astray(struct tx *tx, struct gt_str node, struct gt_str id)
+{
+    return tx_key(tx, "ecs/astray/" GT_STR_FMT "/" GT_STR_FMT, GT_STR_ARG(node), GT_STR_ARG(id));
+}
+
 char *key_lost(struct tx *tx, struct gt_str node)
 {
     return tx_key(tx, "ecs/lost/" GT_STR_FMT, GT_STR_ARG(node));

@@ -21,6 +21,7 @@
  *   ecs/session/<node>                              rec_ecs_session
  *   ecs/peer/<node>                                 rec_ecs_peer: where other nodes reach its tasks
  *   ecs/peers                                       rec_ecs_peers: written when one of them changes
+ *   ecs/astray/<node>/<task>                        rec_ecs_astray: it has it, from another history
  *   ecs/lost/<node>                                 rec_ecs_lost: its tasks are being stopped
  *   ecs/waiting/<cluster>/<service>                 mark: the service wants room
  *   ecs/token/<operation>/<cluster>/<token>         rec_ecs_idempotency
@@ -77,6 +78,8 @@ char *key_assign(struct tx *tx, struct gt_str node, struct gt_str id);
 char *key_session(struct tx *tx, struct gt_str node);
 char *key_peer(struct tx *tx, struct gt_str node);
 char *key_peers(struct tx *tx);
+/* id empty: the prefix of all */
+char *key_astray(struct tx *tx, struct gt_str node, struct gt_str id);
 char *key_lost(struct tx *tx, struct gt_str node);
 char *key_waiting(struct tx *tx, struct gt_str cluster, struct gt_str service);
 char *key_token(struct tx *tx, const char *op, struct gt_str cluster, struct gt_str token);

@@ -187,7 +187,7 @@ GT_TEST(a_state_of_the_past_can_be_asked_and_not_changed)
     c.change = &change;
     c.in = &(struct rec_core_alarm){.when = 1};
     core_apply(past, &c, core_time(past));
-    assert_int_equal(c.err.kind, GT_ERR_UNAVAILABLE);
+    assert_int_equal(c.err.kind, GT_ERR_INVALID);
     assert_int_equal(core_open_at(j, services, NULL, 22, &past, &err), -ENOENT);
     gt_arena_fini(&arena);
     core_free(past);

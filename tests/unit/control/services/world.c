@@ -34,16 +34,32 @@ static const struct service **services(void)
     return all;
 }
 
-void world_init_tight(struct world *w, unsigned tight)
+static void open_core(struct world *w, unsigned tight)
 {
     struct gt_err err = GT_ERR_INIT;
-    *w = (struct world){.now = 1000000, .as = PRINCIPAL_ROOT, .as_name = "", .as_key = ""};
-    w->journal = memory_journal_new();
-    gt_arena_init(&w->arena, 1 << 28);
     gt_assert_ok(core_new(w->journal, services(),
                           &(struct core_options){.seed = 7, .tight = tight, .authorize = authorize},
                           &w->core, &err),
                  err);
+}
+
+void world_restore(struct world *w, uint64_t revision)
+{
+    struct journal *backup = memory_journal_copy(w->journal, revision);
+    core_free(w->core);
+    journal_close(w->journal);
+    w->journal = backup;
+    open_core(w, 0);
+    core_begin_epoch(w->core, "test", w->now);
+    world_run(w, 0);
+}
+
+void world_init_tight(struct world *w, unsigned tight)
+{
+    *w = (struct world){.now = 1000000, .as = PRINCIPAL_ROOT, .as_name = "", .as_key = ""};
+    w->journal = memory_journal_new();
+    gt_arena_init(&w->arena, 1 << 28);
+    open_core(w, tight);
     world_run(w, 0);
 }
 

@@ -26,6 +26,9 @@ void world_init(struct world *w);
 void world_init_tight(struct world *w, unsigned tight);
 void world_fini(struct world *w);
 
+/* The server is another one, on a backup: what came after `revision` never was. */
+void world_restore(struct world *w, uint64_t revision);
+
 /* "RunTask" of ECS or of the agent protocol. The answer as JSON, or "Exception: message". The text
  * lives until world_fini(). Controllers are not run. In `body`, ' stands for ". */
 const char *world_call(struct world *w, const char *op, const char *body, ...)

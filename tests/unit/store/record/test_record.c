@@ -169,6 +169,41 @@ GT_TEST(shown_as_json)
     gt_arena_fini(&arena);
 }
 
+static char told[2000];
+
+static void on_field(void *arg, const char *field, struct gt_str from, struct gt_str to)
+{
+    size_t n = strlen(told);
+    snprintf(told + n, sizeof told - n, "%s: " GT_STR_FMT " -> " GT_STR_FMT "\n", field,
+             GT_STR_ARG(from), GT_STR_ARG(to));
+}
+
+GT_TEST(what_is_different)
+{
+    struct rec_new_thing a = sample(), b = sample();
+    struct rec_part parts[2] = {a.parts.v[0], a.parts.v[1]};
+    rec_diff(&rec_new_thing_desc, &a, &b, on_field, NULL);
+    assert_string_equal(told, "");
+    b.name = GT_STR_LIT("other");
+    b.count = 0;
+    b.best = NULL;
+    parts[0].weight = 9;
+    b.parts.v = parts;
+    b.parts.n = 2;
+    rec_diff(&rec_new_thing_desc, &a, &b, on_field, NULL);
+    assert_string_equal(told, "name: \"thing\" -> \"other\"\n"
+                              "count: -12345 -> \n"
+                              "best.label: \"best\" -> \n"
+                              "parts[0].weight: 1 -> 9\n"
+                              "parts[2].weight: 5 -> \n"
+                              "parts[2].parts[0].label: \"deep\" -> \n"
+                              "parts[2].parts[0].weight: -7 -> \n");
+    told[0] = '\0';
+    rec_diff(&rec_new_thing_desc, NULL, &(struct rec_new_thing){.count = 3}, on_field, NULL);
+    assert_string_equal(told, "count:  -> 3\n");
+}
+
 GT_RUN(GT_CASE(round_trip), GT_CASE(zero_is_three_bytes),
        GT_CASE(unknown_fields_survive_an_older_release), GT_CASE(fields_in_any_order_and_in_pieces),
-       GT_CASE(damage_is_refused_not_believed), GT_CASE(depth_is_bounded), GT_CASE(shown_as_json))
+       GT_CASE(damage_is_refused_not_believed), GT_CASE(depth_is_bounded), GT_CASE(shown_as_json),
+       GT_CASE(what_is_different))
