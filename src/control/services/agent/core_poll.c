@@ -134,6 +134,7 @@ static int poll_astray(struct tx *tx, const struct rec_ecs_session *s,
     }
     out->tasks.has = out->gone.has = true;
     WIRE_SET(out, full, false);
+    WIRE_SET(out, epoch, tx_epoch(tx));
     WIRE_SET(out, revision, in->revision);
     return 0;
 }
@@ -149,7 +150,6 @@ int agent_poll(struct tx *tx, const struct agent_poll_in *in, struct agent_poll_
         return gt_err_aws(err, GT_ERR_CONFLICT, "StaleSessionException",
                           "what the node remembers is not in this server's history");
     }
-    WIRE_SET(out, epoch, tx_epoch(tx));
     if (s->astray) {
         return poll_astray(tx, s, in, out);
     }
@@ -172,6 +172,7 @@ int agent_poll(struct tx *tx, const struct agent_poll_in *in, struct agent_poll_
     out->tasks.has = out->gone.has = true;
     out->more = w.more;
     WIRE_SET(out, full, w.full && !w.more.n);
+    WIRE_SET(out, epoch, tx_epoch(tx));
     WIRE_SET(out, revision, w.more.n ? w.since : w.at.until);
     return 0;
 }
