@@ -523,8 +523,8 @@ void watch_node(void *arg, const struct sim_node *n, const struct sim_task *task
     struct trial *t = arg;
     trace(t, "node %u: task %.6s is %s", n->index, task->id, task_state_name(task->status));
     const struct seen_task *s = gt_table_get(&t->watch->tasks, gt_str(task->id));
-    if (t->liars[n->index].cloned) {
-        return; /* two machines do what is said to one */
+    if (t->liars[n->index].cloned || (s && !s->node->registered)) {
+        return; /* two machines do what is said to one; or nobody tells this one any more */
     }
     if (s && s->status == TASK_STOPPED && !s->ghost && task->status == TASK_RUNNING) {
         violation(t, "a stopped task never runs again", "task %s on %s", task->id, n->spec.id);
