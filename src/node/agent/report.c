@@ -31,72 +31,116 @@ struct reported {
     bool ok;
 };
 
-static bool was_refused(const struct agent_report_out *out, struct gt_str id)
+static void say_if_refused(const struct agent_report_out *out, struct gt_str id)
 {
     for (size_t i = 0; i < out->refused.n; i++) {
         if (gt_str_eq(out->refused.v[i].id, id)) {
             gt_debug("report on %.*s refused: %.*s", GT_STR_ARG(id),
                      GT_STR_ARG(out->refused.v[i].reason));
-            return true;
+            return;
         }
     }
-    return false;
+}
+
+/* Sends the report, and hands it back to the loop. */
+static int send_report(struct session *s, struct api_client *c, struct report *p,
+                       struct gt_err *err)
+{
+    struct gt_arena a;
+    struct agent_report_out out = {0};
+    gt_arena_init(&a, GT_LIMIT_API_ARENA);
+    int r = api_call(c, &agent_op_report, &p->in, &a, &out, err);
+    for (size_t i = 0; r == 0 && i < p->in.tasks.n; i++) {
+        say_if_refused(&out, p->in.tasks.v[i].id);
+    }
+    gt_arena_fini(&a);
+    if (r < 0) {
+        gt_debug("report: %s", err->msg);
+        session_pause(s, REPORT_AGAIN_MS);
+    }
+    struct reported *done = gt_new(struct reported);
+    *done = (struct reported){p, r == 0};
+    node_post(s->n, on_report_done, done);
+    return r;
+}
+
+static int beat(struct api_client *c, struct gt_str session, struct gt_err *err)
+{
+    struct gt_arena a;
+    struct agent_heartbeat_in in = {.session = session};
+    struct agent_heartbeat_out out;
+    gt_arena_init(&a, GT_LIMIT_API_ARENA);
+    int r = api_call(c, &agent_op_heartbeat, &in, &a, &out, err);
+    gt_arena_fini(&a);
+    return r;
+}
+
+/* Waits, under the lock, for a report or until a heartbeat is due. */
+static void await_report(struct session *s)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += s->heartbeat_ms / 1000;
+    int waited = 0;
+    while (!atomic_load(&s->stop) && waited == 0 && !(s->pending && s->id[0])) {
+        waited = pthread_cond_timedwait(&s->changed, &s->lock, &until);
+    }
+}
+
+/* The poll under way ends when its session did. */
+static void recall(struct session *s, const char *id)
+{
+    pthread_mutex_lock(&s->lock);
+    bool same = gt_streq(s->id, id);
+    pthread_mutex_unlock(&s->lock);
+    atomic_store(&s->recall, same);
+}
+
+static struct report *take_pending(struct session *s)
+{
+    pthread_mutex_lock(&s->lock);
+    struct report *p = gt_steal_ptr(s->pending);
+    pthread_mutex_unlock(&s->lock);
+    return p;
+}
+
+/* One report or, when there is none, a heartbeat. The client is made when there is a session: with
+ * it the node has a key of its own. What can't be sent stays pending. */
+static void say(struct session *s, struct api_client **c, const char *id)
+{
+    struct gt_err err = GT_ERR_INIT;
+    if (!*c && node_client_new(s->n, NULL, 30000, &s->stop, c, &err) < 0) {
+        gt_debug("report: %s", err.msg);
+        session_pause(s, REPORT_AGAIN_MS);
+        return;
+    }
+    struct report *p = take_pending(s);
+    int r = 0;
+    if (p) {
+        p->in.session = gt_str(id);
+        r = send_report(s, *c, p, &err);
+    } else if (!atomic_load(&s->stop)) {
+        r = beat(*c, gt_str(id), &err);
+    }
+    if (r < 0 && session_over(*c)) {
+        recall(s, id);
+    }
 }
 
 void *session_report_loop(void *arg)
 {
     struct session *s = arg;
     struct api_client *c = NULL;
-    pthread_mutex_lock(&s->lock);
+    char id[sizeof s->id];
     while (!atomic_load(&s->stop)) {
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += s->heartbeat_ms / 1000;
-        int waited = 0;
-        while (!atomic_load(&s->stop) && waited == 0 && !(s->pending && s->id[0])) {
-            waited = pthread_cond_timedwait(&s->changed, &s->lock, &until);
-        }
-        char id[sizeof s->id];
-        memcpy(id, s->id, sizeof id);
-        struct report *p = id[0] ? gt_steal_ptr(s->pending) : NULL;
-        pthread_mutex_unlock(&s->lock);
-
-        struct gt_err err = GT_ERR_INIT;
-        int r = 0;
-        if (!c && id[0]) { /* with a session there is the node's own key */
-            r = node_client_new(s->n, NULL, 30000, &s->stop, &c, &err);
-        }
-        struct gt_arena a;
-        gt_arena_init(&a, GT_LIMIT_API_ARENA);
-        if (r == 0 && p) {
-            struct agent_report_out out = {0};
-            p->in.session = gt_str(id);
-            r = api_call(c, &agent_op_report, &p->in, &a, &out, &err);
-            for (size_t i = 0; r == 0 && i < p->in.tasks.n; i++) {
-                (void)was_refused(&out, p->in.tasks.v[i].id);
-            }
-            if (r < 0) {
-                gt_debug("report: %s", err.msg);
-                session_pause(s, REPORT_AGAIN_MS);
-            }
-            struct reported *done = gt_new(struct reported);
-            *done = (struct reported){p, r == 0};
-            node_post(s->n, on_report_done, done);
-        } else if (r == 0 && id[0] && !atomic_load(&s->stop)) {
-            struct agent_heartbeat_in in = {.session = gt_str(id)};
-            struct agent_heartbeat_out out;
-            r = api_call(c, &agent_op_heartbeat, &in, &a, &out, &err);
-        }
-        if (r < 0 && session_over(c)) {
-            pthread_mutex_lock(&s->lock);
-            bool same = gt_streq(s->id, id);
-            pthread_mutex_unlock(&s->lock);
-            atomic_store(&s->recall, same);
-        }
-        gt_arena_fini(&a);
         pthread_mutex_lock(&s->lock);
+        await_report(s);
+        memcpy(id, s->id, sizeof id);
+        pthread_mutex_unlock(&s->lock);
+        if (id[0]) {
+            say(s, &c, id);
+        }
     }
-    pthread_mutex_unlock(&s->lock);
     api_client_free(c);
     return NULL;
 }
