@@ -415,6 +415,7 @@ int sqlite_journal_open(const char *path, const struct sqlite_journal_options *o
     pthread_cond_init(&s->full, NULL);
     bool ro = s->base.read_only;
     int r = ro ? 0 : lock_out_others(s, err);
+    r = r < 0 || ro ? r : sqlite_wal_check(path, err);
     r = r < 0 ? r : find_file(path, ro, err);
     r = r < 0 ? r : sqlite_connect(path, ro, &s->db, err);
     r = r < 0 ? r : check_format(s->db, path, ro, err);

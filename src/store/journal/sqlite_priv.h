@@ -74,6 +74,10 @@ bool sqlite_is_old(sqlite3 *db); /* without `head`, `bytes` and `sum` */
 /* What is written into a snapshot's row to find damage in it; never 0. */
 int64_t sqlite_mark_sum(const struct journal_mark *m);
 
+/* sqlite_wal.c: -EBADMSG when SQLite would pass over commits in the log beside `path`. Nobody may
+ * write meanwhile. */
+int sqlite_wal_check(const char *path, struct gt_err *err);
+
 /* sqlite_commit.c: the threads */
 int sqlite_start(struct sqlite_journal *s, struct gt_err *err);
 void sqlite_stop(struct sqlite_journal *s);

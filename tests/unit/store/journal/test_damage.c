@@ -204,4 +204,98 @@ GT_TEST(no_damage_gives_another_state)
     gt_assert_ok(gt_remove_tree(AT_FDCWD, dir, NULL), (struct gt_err){0});
 }
 
-GT_RUN(GT_CASE(no_damage_gives_another_state))
+/* The log beside the file, which has all of its commits still. */
+struct log {
+    struct gt_buf file, wal;
+    size_t last; /* where the last commit begins in the log */
+    struct state before, want;
+};
+
+static void take_files(struct log *l)
+{
+    struct gt_err err;
+    gt_auto_free char *wal = gt_asprintf("%s-wal", path);
+    gt_buf_reset(&l->file);
+    gt_buf_reset(&l->wal);
+    gt_assert_ok(gt_file_read(AT_FDCWD, path, &l->file, &err), err);
+    gt_assert_ok(gt_file_read(AT_FDCWD, wal, &l->wal, &err), err);
+}
+
+static void make_log(struct log *l)
+{
+    enum { COMMITS = 8 };
+    struct journal *j = NULL;
+    struct gt_err err;
+    struct state s = {0};
+    struct journal_reader reader = {on_start, on_item, on_entry, &s};
+    snprintf(dir, sizeof dir, "/tmp/gt-damage-XXXXXX");
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/core.db", dir);
+    gt_assert_ok(sqlite_journal_open(path, NULL, &j, &err), err);
+    gt_assert_ok(journal_recover(j, &reader, &err), err);
+    *l = (struct log){.file = GT_BUF_INIT(1 << 22), .wal = GT_BUF_INIT(1 << 22)};
+    for (int i = 0; i < COMMITS; i++) {
+        take_files(l);
+        l->last = l->wal.n;
+        l->before = s;
+        append(j, &s);
+        gt_assert_ok(journal_flush(j, &err), err);
+    }
+    take_files(l);
+    l->want = s;
+    journal_close(j);
+}
+
+static void put_log(const struct log *l, const char *wal, size_t n)
+{
+    gt_auto_free char *name = gt_asprintf("%s-wal", path);
+    write_file(l->file.p, l->file.n);
+    int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(fd >= 0 && gt_write_full(fd, wal, n) == 0);
+    close(fd);
+}
+
+/* All is there, or it is refused, or it looks as if the last commit had been torn. */
+static void expect_no_gap(const struct log *l, bool last_may_go, const char *what, size_t at)
+{
+    struct state got = {0};
+    if (recover(&got) < 0) {
+        refused++;
+    } else if (memcmp(&got, &l->want, sizeof got) == 0) {
+        same++;
+    } else if (!last_may_go || memcmp(&got, &l->before, sizeof got) != 0) {
+        fail_msg("%s at byte %zu of the log: revision %llu, not %llu", what, at,
+                 (unsigned long long)got.revision, (unsigned long long)l->want.revision);
+    }
+}
+
+GT_TEST(commits_behind_damage_in_the_log_are_not_passed_over)
+{
+    struct log l;
+    refused = same = 0;
+    make_log(&l);
+    put_log(&l, l.wal.p, l.wal.n);
+    expect_no_gap(&l, false, "nothing", 0);
+    assert_int_equal(same, 1);
+    gt_auto_free char *bad = gt_malloc(l.wal.n);
+    for (size_t at = 0; at < l.wal.n; at += at < 2 * PAGE ? 3 : REGION - 3) {
+        memcpy(bad, l.wal.p, l.wal.n);
+        bad[at] ^= (char)(1 << at % 8);
+        put_log(&l, bad, l.wal.n);
+        expect_no_gap(&l, at >= l.last, "a flipped bit", at);
+    }
+    assert_true(refused > 100);
+    /* A torn last commit is none: what was acknowledged before is there. */
+    for (size_t n = l.last; n < l.wal.n; n += 100) {
+        put_log(&l, l.wal.p, n);
+        refused = 0;
+        expect_no_gap(&l, true, "torn", n);
+        assert_int_equal(refused, 0);
+    }
+    gt_buf_fini(&l.file);
+    gt_buf_fini(&l.wal);
+    gt_assert_ok(gt_remove_tree(AT_FDCWD, dir, NULL), (struct gt_err){0});
+}
+
+GT_RUN(GT_CASE(no_damage_gives_another_state),
+       GT_CASE(commits_behind_damage_in_the_log_are_not_passed_over))
