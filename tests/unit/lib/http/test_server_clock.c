@@ -6,10 +6,11 @@
 
 #define HOUR ((int64_t)3600000)
 
-/* A call at the server's time `at`, which is ahead by `ahead` and cuts its Date to seconds. */
+/* A call at the server's time `at`, which is ahead by `ahead`, and cuts its Date to seconds that
+ * begin nearly a tick late. */
 static void call(struct server_clock *c, int64_t at, int64_t ahead, int64_t there, int64_t back)
 {
-    server_clock_heard(c, at / 1000 * 1000, at - ahead - there, at - ahead + back);
+    server_clock_heard(c, (at - 9) / 1000 * 1000, at - ahead - there, at - ahead + back);
 }
 
 GT_TEST(a_clock_that_is_right_is_left_alone)
