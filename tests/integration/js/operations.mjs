@@ -22,7 +22,7 @@ const wait = { client: clients.get(ecs), maxWaitTime: 60, minDelay: 1, maxDelay:
 async function identity() {
   const me = await call(sts, 'GetCallerIdentity');
   assert.equal(me.Arn, `arn:aws:iam::${me.Account}:root`);
-  await refused('UnsupportedOperation', sts, 'AssumeRole', { RoleArn: 'arn:aws:iam::0:role/xxxx', RoleSessionName: 'xx' });
+  await refused('UnsupportedOperation', sts, 'GetFederationToken', { Name: 'xx' });
   const bad = { ...where, credentials: { accessKeyId: 'AKIANOBODY', secretAccessKey: 'x' } };
   await refused('InvalidClientTokenId', sts, 'GetCallerIdentity', {}, new sts.STSClient(bad));
   await refused('UnrecognizedClientException', ecs, 'ListClusters', {}, new ecs.ECSClient(bad));
