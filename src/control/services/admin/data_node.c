@@ -93,18 +93,12 @@ int admin_describe_nodes(struct data_req *rq, const struct admin_describe_nodes_
     return r;
 }
 
-static int fence(struct tx *tx, void *arg, struct gt_err *err)
-{
-    const struct admin_fence_in *in = arg;
-    return node_fence(tx, in->node_id, in->undo, err);
-}
-
 int admin_fence(struct data_req *rq, const struct admin_fence_in *in, struct admin_fence_out *out,
                 struct gt_err *err)
 {
     struct admin_host *host = data_store(rq);
-    struct admin_fence_in copy = *in;
-    int r = data_core_call(rq, fence, &copy, err);
+    struct rec_ecs_fence f = {.node = in->node_id, .undo = in->undo};
+    int r = data_core_change(rq, &node_fence, &f, NULL, err);
     if (r == 0 && !in->undo) {
         detector_gone(host->detector, in->node_id);
     }

@@ -8,7 +8,9 @@ const struct service *agent_control(void)
 {
     static const struct controller *const controllers[] = {
         &agent_lost_controller, &agent_join_controller, &agent_removed_controller, NULL};
-    static struct service s = {.name = "agent", .ops = agent_ops, .controllers = controllers};
+    static const struct service_change *const changes[] = {&node_fence, NULL};
+    static struct service s = {
+        .name = "agent", .ops = agent_ops, .controllers = controllers, .changes = changes};
     s.n_ops = n_agent_ops;
     return &s;
 }

@@ -45,7 +45,7 @@ extern const struct controller agent_lost_controller, agent_removed_controller;
 
 /* fence.c. An operator says that a node which is not heard is gone for good: its tasks are stopped,
  * what they hold is freed, and it is refused. undo: it may come back, and clears what it has. */
-int node_fence(struct tx *tx, struct gt_str id, bool undo, struct gt_err *err);
+extern const struct service_change node_fence; /* struct rec_ecs_fence */
 
 /* --- lost.c: each puts all but the node's record, which the caller puts */
 

@@ -15,8 +15,11 @@ static int check(const struct rec_ecs_node *n, bool undo, struct gt_err *err)
     return 0;
 }
 
-int node_fence(struct tx *tx, struct gt_str id, bool undo, struct gt_err *err)
+static int fence(struct tx *tx, const void *in, void *out, struct gt_err *err)
 {
+    const struct rec_ecs_fence *f = in;
+    struct gt_str id = f->node;
+    bool undo = f->undo;
     struct rec_ecs_session *s =
         name_valid(id, ".", 255) ? tx_get(tx, key_session(tx, id), &rec_ecs_session_desc) : NULL;
     struct rec_ecs_node *n =
@@ -38,3 +41,5 @@ int node_fence(struct tx *tx, struct gt_str id, bool undo, struct gt_err *err)
     tx_put(tx, key_node(tx, n->cluster, n->id), &rec_ecs_node_desc, n);
     return 0;
 }
+
+const struct service_change node_fence = {"agent.FenceNode", &rec_ecs_fence_desc, fence};

@@ -39,6 +39,12 @@ void *data_store(struct data_req *rq)
     abort();
 }
 
+int data_core_change(struct data_req *rq, const struct service_change *change, const void *in,
+                     void *out, struct gt_err *err)
+{
+    abort();
+}
+
 int data_core_call(struct data_req *rq, int (*fn)(struct tx *tx, void *arg, struct gt_err *err),
                    void *arg, struct gt_err *err)
 {

@@ -108,24 +108,13 @@ GT_TEST(is_for_the_server_alone)
     world_fini(&w);
 }
 
-struct fencing {
-    const char *node;
-    bool undo;
-};
-
-static int fence_one(struct tx *tx, void *arg, struct gt_err *err)
-{
-    const struct fencing *f = arg;
-    return node_fence(tx, gt_str(f->node), f->undo, err);
-}
-
 /* "", or the exception. */
 static const char *fence(struct world *w, const char *node, bool undo)
 {
-    struct fencing f = {node, undo};
+    struct rec_ecs_fence f = {.node = gt_str(node), .undo = undo};
     struct core_call c = {
-        .fn = fence_one,
-        .arg = &f,
+        .change = &node_fence,
+        .in = &f,
         .principal = {.kind = PRINCIPAL_ROOT, .account = GT_STR_LIT("000000000000")},
         .region = GT_STR_LIT("us-east-1"),
         .arena = &w->arena};
