@@ -8,7 +8,7 @@
 /* The tasks of one node that are listed: far more than one can run. */
 enum { LISTED_MAX = 10000 };
 
-static void forget_list(struct tx *tx, struct gt_str node)
+void astray_forget(struct tx *tx, struct gt_str node)
 {
     struct tx_cursor c = tx_scan(tx, key_astray(tx, node, gt_str("")), NULL);
     for (const char *key; (key = tx_next(&c));) {
@@ -31,7 +31,7 @@ bool astray_check(struct tx *tx, const struct agent_register_node_in *in, struct
 {
     if (!astray_stranger(tx, in)) {
         if (n->astray || n->adopted) {
-            forget_list(tx, n->id);
+            astray_forget(tx, n->id);
         }
         n->astray = n->adopted = false;
         n->known_epoch = n->known_revision = 0;
@@ -41,7 +41,7 @@ bool astray_check(struct tx *tx, const struct agent_register_node_in *in, struct
     if (accepted(n, in)) {
         return false;
     }
-    forget_list(tx, n->id); /* it will say anew */
+    astray_forget(tx, n->id); /* it will say anew */
     n->adopted = false;
     n->known_epoch = in->epoch;
     n->known_revision = in->revision;
@@ -74,7 +74,7 @@ void astray_over(struct tx *tx, struct rec_ecs_session *s)
     struct rec_ecs_node *n = tx_get(tx, key, &rec_ecs_node_desc);
     s->adopted = false;
     tx_put(tx, key_session(tx, s->node), &rec_ecs_session_desc, s);
-    forget_list(tx, s->node);
+    astray_forget(tx, s->node);
     if (n) {
         n->astray = false;
         n->version++;

@@ -23,6 +23,8 @@ bool astray_stranger(const struct tx *tx, const struct agent_register_node_in *i
 bool astray_check(struct tx *tx, const struct agent_register_node_in *in, struct rec_ecs_node *n);
 /* A report of an astray node, known or not. */
 void astray_note(struct tx *tx, struct gt_str node, const struct agent_task_report *in, bool known);
+/* The node is none of ours any more: nothing of what it reported is kept. */
+void astray_forget(struct tx *tx, struct gt_str node);
 /* The walk after an adoption is over. */
 void astray_over(struct tx *tx, struct rec_ecs_session *s);
 

@@ -1,5 +1,6 @@
-/* A node that was deregistered may not come back with any key that it had. */
+/* A node that was deregistered may not come back with any key that it had, nor be adopted. */
 #include "control/services/agent/agent.h"
+#include "control/services/agent/astray.h"
 #include "control/services/agent/join.h"
 #include "control/services/ecs/names.h"
 
@@ -7,6 +8,7 @@ static enum step_result step(struct tx *tx, const char *key)
 {
     if (tx_exists(tx, key)) {
         agent_key_revoke(tx, key_tail(key));
+        astray_forget(tx, key_tail(key));
     }
     return STEP_DONE;
 }

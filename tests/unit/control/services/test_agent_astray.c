@@ -143,5 +143,20 @@ GT_TEST(who_knows_no_more_than_the_server_is_not)
     world_fini(&s.w);
 }
 
+GT_TEST(a_deregistered_one_leaves_nothing)
+{
+    struct story s;
+    begin(&s);
+    const char *session = world_get(&s.w, come_back(&s.w, s.memory), "session", 0);
+    report(&s.w, session, s.later);
+    const char *key = NULL, *prefix = "000000000000/us-east-1/ecs/astray/";
+    struct gt_str value;
+    assert_true(core_next_key(s.w.core, prefix, NULL, &key, &value));
+    world_do(&s.w, "DeregisterContainerInstance", "{'containerInstance': 'n1', 'force': true}");
+    assert_false(core_next_key(s.w.core, prefix, NULL, &key, &value));
+    world_fini(&s.w);
+}
+
 GT_RUN(GT_CASE(nothing_is_said_until_it_is_adopted), GT_CASE(also_when_the_server_has_come_further),
-       GT_CASE(who_knows_no_more_than_the_server_is_not))
+       GT_CASE(who_knows_no_more_than_the_server_is_not),
+       GT_CASE(a_deregistered_one_leaves_nothing))
