@@ -2,6 +2,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/mem.h"
+#include "node/agent/session.h"
 #include "node/agent/task.h"
 
 static void forget_unknown(struct node *n, const struct gt_table *all)
@@ -85,6 +86,9 @@ void polled_take(struct node *n, void *arg)
             task_step_all(n);
         }
         ended_forget(&n->ended, p->ended);
+    }
+    if (p->anew) {
+        session_report_all(n);
     }
     if (p->remember) {
         node_remember(n, p->epoch, p->revision);

@@ -15,6 +15,7 @@ struct polled {
      * node's. What else is here goes. Values mean nothing. */
     struct gt_table all;
     bool adopted;  /* of the walk after an adoption: what is not here was here once */
+    bool anew;     /* the server has started since the answer before */
     bool remember; /* the walk is through: what follows is what the node knows */
     int64_t epoch, revision;
 };

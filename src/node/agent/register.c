@@ -19,21 +19,11 @@ struct registered {
     bool astray, adopted;
 };
 
-/* Who has an older state than what runs here is told all of it. */
-static void report_all(struct node *n)
-{
-    struct gt_table_iter it = {0};
-    for (struct gt_table_entry *e; (e = gt_table_next(&n->tasks, &it));) {
-        ((struct task *)e->value)->dirty = true;
-    }
-    session_report_soon(n->session);
-}
-
 static void on_registered(struct node *n, void *arg)
 {
     struct registered *r = arg;
     struct gt_err err = GT_ERR_INIT;
-    bool first = !n->id.subnet[0];
+    bool first = !n->id.subnet[0], anew = n->id.epoch != r->id.epoch;
     n->id = r->id;
     if (node_identity_save(&n->o, &n->id, &err) < 0) {
         gt_error("%s", err.msg);
@@ -43,8 +33,8 @@ static void on_registered(struct node *n, void *arg)
     }
     n->astray = r->astray;
     n->walked = false;
-    if (r->astray || r->adopted) {
-        report_all(n);
+    if (r->astray || r->adopted || anew) {
+        session_report_all(n);
     }
     free(r);
 }

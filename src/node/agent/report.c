@@ -202,6 +202,15 @@ void session_report_soon(struct session *s)
     pthread_mutex_unlock(&s->lock);
 }
 
+void session_report_all(struct node *n)
+{
+    struct gt_table_iter it = {0};
+    for (struct gt_table_entry *e; (e = gt_table_next(&n->tasks, &it));) {
+        ((struct task *)e->value)->dirty = true;
+    }
+    session_report_soon(n->session);
+}
+
 static void on_report_done(struct node *n, void *arg)
 {
     struct reported *d = arg;

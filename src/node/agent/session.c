@@ -144,6 +144,7 @@ static int do_poll(struct session *s, struct api_client *c, struct progress *at,
         return r;
     }
     at->revision = p->out.revision;
+    p->anew = at->epoch && at->epoch != p->out.epoch;
     at->epoch = p->out.epoch;
     p->adopted = s->adopted;
     for (size_t i = 0; i < p->out.tasks.n; i++) {
@@ -159,6 +160,10 @@ static int do_poll(struct session *s, struct api_client *c, struct progress *at,
     } else {
         begin_walk(at);
         remember(s, p);
+    }
+    if (p->anew) { /* what it is told is said anew, too */
+        at->revision = 0;
+        begin_walk(at);
     }
     node_post(s->n, polled_take, p);
     return 0;

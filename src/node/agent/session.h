@@ -27,5 +27,8 @@ bool session_current(struct session *s, char to[static SESSION_ID_MAX]);
 /* From the loop: something is dirty. Reports go out at once, one call at a time. NULL is allowed.
  */
 void session_report_soon(struct session *s);
+/* Reports all tasks anew. A server that has started since may be back from a backup that was made
+ * after what this node was told last, and before what it has reported since. */
+void session_report_all(struct node *n);
 
 #endif
