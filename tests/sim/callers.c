@@ -111,12 +111,13 @@ static void delete_service(struct trial *t, struct known_service *v)
     v->exists = v->exists && c.result < 0;
 }
 
-static void told_task(struct trial *t, struct gt_str arn)
+static void told_task(struct trial *t, struct gt_str arn, uint64_t revision)
 {
     const char *slash = arn.n ? memrchr(arn.p, '/', arn.n) : NULL;
     if (slash) {
-        static char there;
-        gt_table_put(&t->told, gt_str_n(slash + 1, (size_t)(arn.p + arn.n - slash - 1)), &there);
+        struct gt_str id = gt_str_n(slash + 1, (size_t)(arn.p + arn.n - slash - 1));
+        void *since = gt_table_get(&t->told, id);
+        gt_table_put(&t->told, id, since ? since : (void *)(uintptr_t)revision);
     }
 }
 
@@ -141,7 +142,7 @@ static void run_task(struct trial *t)
     size_t known = 0;
     for (size_t i = 0; i < out->tasks.n; i++) {
         size_t n = t->told.count;
-        told_task(t, out->tasks.v[i].task_arn);
+        told_task(t, out->tasks.v[i].task_arn, c.revision);
         known += t->told.count == n;
     }
     if (out->tasks.n > (size_t)count) {
@@ -241,6 +242,22 @@ void callers_recovered(struct trial *t)
     for (int i = 0; i < SERVICES; i++) {
         look(t, &t->services[i], t->services[i].unsure);
     }
+}
+
+void callers_go_back(struct trial *t, uint64_t revision, const struct known_service *services)
+{
+    struct gt_table kept;
+    gt_table_init(&kept);
+    struct gt_table_iter it = {0};
+    for (struct gt_table_entry *e; (e = gt_table_next(&t->told, &it));) {
+        if ((uintptr_t)e->value <= revision) {
+            gt_table_put(&kept, gt_str(e->key), e->value);
+        }
+    }
+    gt_table_fini(&t->told);
+    t->told = kept;
+    memcpy(t->services, services, sizeof t->services);
+    memset(t->by_token, 0, sizeof t->by_token);
 }
 
 /* Whatever somebody made. */

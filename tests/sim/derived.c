@@ -15,7 +15,8 @@ static int check_node(struct trial *t, const struct fleet *f, const struct rec_e
     const size_t addresses = PLACE_LAST_ADDRESS - PLACE_FIRST_ADDRESS + 1;
     bool same = s && s->cpu_free == n->cpu - l->cpu && s->memory_free == n->memory - l->memory &&
                 s->addresses_free == addresses - place_addresses(l) &&
-                s->n_ports == n->ports.n + l->ports.n && s->is.connected == !n->lost &&
+                s->n_ports == n->ports.n + l->ports.n &&
+                s->is.connected == (!n->lost && !n->astray) &&
                 s->active == gt_str_is(n->status, "ACTIVE");
     return same ? 0
                 : violation(t, "placement sees what the records say", "node " GT_STR_FMT,

@@ -121,23 +121,18 @@ static void clone_ends(void *arg, uint64_t node, uint64_t unused)
 void fault_clone(struct trial *t, unsigned node)
 {
     unsigned n = sim_agents_add(t->agents, &sim_agents_node(t->agents, node)->spec);
+    sim_agents_node(t->agents, n)->memory = sim_agents_node(t->agents, node)->memory;
     t->liars[node].cloned = t->liars[n].cloned = true;
     sim_agents_start(t->agents, n, 1);
     sim_at(&t->w, between(t, 1000, 20000), clone_ends, t, n, 0);
 }
 
-static void deregister_again(void *arg, uint64_t node, uint64_t unused)
-{
-    fault_deregister(arg, (unsigned)node);
-}
+static void deregister_again(void *arg, uint64_t node, uint64_t unused);
 
-void fault_deregister(struct trial *t, unsigned node)
+static void deregister(struct trial *t, unsigned node)
 {
     enum { TEXT = 32 };
     struct sim_node *n = sim_agents_node(t->agents, node);
-    if (t->liars[node].cloned) {
-        return; /* a clone would come back under the old name */
-    }
     enum answered a = callers_deregister(t, node);
     if (a == NO_ANSWER) {
         sim_at(&t->w, 200, deregister_again, t, node, 0);
@@ -145,12 +140,27 @@ void fault_deregister(struct trial *t, unsigned node)
     if (a != YES) {
         return;
     }
+    restore_drop(t); /* nodes that joined since are not in it */
     sim_agents_crash(t->agents, node, /* notes_survive= */ false);
+    n->memory = (struct sim_memory){0};
     char *id = gt_arena_alloc(&t->texts, TEXT);
     snprintf(id, TEXT, "node%u-%u", node, ++t->ids);
     n->spec.id = id;
     n->heard = 0;
     sim_agents_start(t->agents, node, between(t, 10, 5000));
+}
+
+/* Whether a clone came in between does not matter: the first call may have done it. */
+static void deregister_again(void *arg, uint64_t node, uint64_t unused)
+{
+    deregister(arg, (unsigned)node);
+}
+
+void fault_deregister(struct trial *t, unsigned node)
+{
+    if (!t->liars[node].cloned) { /* a clone would come back under the old name */
+        deregister(t, node);
+    }
 }
 
 void faults_cease(struct trial *t)
@@ -169,4 +179,6 @@ void faults_cease(struct trial *t)
         }
     }
     callers_activate(t);
+    restore_adopt(t, 0, 0);
+    fence_end_all(t, 0, 0);
 }

@@ -26,13 +26,14 @@ static bool report(struct trial *t, const struct sim_node *n, const char *sessio
     return ret->result < 0 || out.refused.n == 1;
 }
 
-/* The newest session of the node as the server has it; NULL: none. */
+/* The newest session of the node as the server has it; NULL: none, or one of an astray node, whose
+ * every word is noted. */
 static const char *session_of(struct trial *t, const struct sim_node *n)
 {
     char key[128];
     snprintf(key, sizeof key, SIM_PLACE "ecs/session/%s", n->spec.id);
     const struct rec_ecs_session *s = state_get(t, key, &rec_ecs_session_desc);
-    return s ? gt_arena_str(&t->w.arena, s->token) : NULL;
+    return s && s->token.n && !s->astray ? gt_arena_str(&t->w.arena, s->token) : NULL;
 }
 
 static const struct seen_task *some_task(struct trial *t)

@@ -34,6 +34,9 @@ static int rest_nodes(struct trial *t, size_t wanted)
         if (n->lost && n->registered) {
             return violation(t, "everything comes to rest", "node %s is still lost", n->id);
         }
+        if (n->astray) {
+            return violation(t, "everything comes to rest", "node %s is still astray", n->id);
+        }
     }
     for (unsigned i = 0; i < sim_agents_count(t->agents); i++) {
         running += sim_agents_node(t->agents, i)->n_tasks;
@@ -69,8 +72,8 @@ int rest_check(struct trial *t)
 int rest_empty(struct trial *t)
 {
     static const char *const prefixes[] = {
-        "ecs/task/", "ecs/live/",    "ecs/dead/",  "ecs/group/",   "ecs/done/",  "ecs/assign/",
-        "ecs/lost/", "ecs/waiting/", "ecs/token/", "ecs/service/", "ecs/events/"};
+        "ecs/task/", "ecs/live/",   "ecs/dead/",    "ecs/group/", "ecs/done/",    "ecs/assign/",
+        "ecs/lost/", "ecs/astray/", "ecs/waiting/", "ecs/token/", "ecs/service/", "ecs/events/"};
     for (size_t i = 0; i < GT_ARRAY_LEN(prefixes); i++) {
         char key[64];
         snprintf(key, sizeof key, SIM_PLACE "%s", prefixes[i]);

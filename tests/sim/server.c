@@ -54,9 +54,10 @@ void server_dies(struct trial *t, unsigned node)
 
 int server_restart(struct trial *t)
 {
+    struct journal *journal =
+        t->death.restored ? restore_take(t) : memory_journal_copy(t->w.journal, t->death.keeps);
     uint64_t told = t->w.durable;
-    struct journal *journal = memory_journal_copy(t->w.journal, t->death.keeps);
-    t->death.dead = false;
+    t->death.dead = t->death.restored = false;
     t->death.when = NOT_YET;
     t->result.restarts++;
     if (sim_world_restart(&t->w, journal, t->err) < 0) {
@@ -68,6 +69,8 @@ int server_restart(struct trial *t)
         return violation(t, "recovery gives the same state", "revision %llu; %llu was told",
                          (unsigned long long)revision, (unsigned long long)told);
     }
+    core_begin_epoch(t->w.core, "sim", core_time(t->w.core));
+    note_hash(t);
     sim_agents_server_restarted(t->agents);
     liveness_start(t);
     watch_recovered(t);

@@ -1,5 +1,6 @@
 #include "trial_priv.h"
 
+#include "control/services/admin/admin.h"
 #include "control/services/agent/agent.h"
 #include "control/services/ecs/ecs.h"
 
@@ -119,9 +120,10 @@ static void add_nodes(struct trial *t)
 
 static int open_world(struct trial *t)
 {
-    static const struct service *served[3];
+    static const struct service *served[4];
     served[0] = ecs_control();
     served[1] = agent_control();
+    served[2] = admin_control();
     struct sim_world_options o = {.seed = t->options.seed,
                                   .tight = t->plan.tight,
                                   .start_ms = START_S * 1000LL,
@@ -137,12 +139,16 @@ static int open_world(struct trial *t)
                               .fate = fault_fate,
                               .passage = fault_passage,
                               .changed = watch_node,
+                              .told = watch_told,
                               .beat_ms = large ? 3000 : 1000,
                               .wait_ms = large ? 25000 : 5000,
                               .report_ms = large ? 50 : 5};
     t->agents = sim_agents_new(&t->w, &rules);
     sim_world_listen(&t->w, watch_written, t);
     server_listen(t);
+    if (r >= 0) {
+        core_begin_epoch(t->w.core, "sim", core_time(t->w.core));
+    }
     return r;
 }
 
@@ -230,6 +236,7 @@ int trial_run(const struct trial_options *options, struct trial_result *ret, str
     t->options = *options;
     gt_arena_init(&t->texts, 16 * 1024 * 1024);
     gt_table_init(&t->told);
+    gt_table_init(&t->ended);
     schedule_plan(t);
     t->result.nodes = t->plan.nodes;
     t->watch = watch_new(t);
@@ -248,6 +255,8 @@ int trial_run(const struct trial_options *options, struct trial_result *ret, str
     sim_world_close(&t->w);
     watch_free(t->watch);
     gt_table_fini(&t->told);
+    gt_table_fini(&t->ended);
+    restore_drop(t);
     gt_arena_fini(&t->texts);
     free(t->hashes);
     free(t->acts);

@@ -35,7 +35,11 @@ enum {
     X(JOURNAL_FAILS, 40000, false, server_journal_fails) /* a write does not succeed */            \
     X(DAMAGE, 60000, false, server_damage) /* of a copy of the journal: it is refused */           \
     X(SNAPSHOT, 20000, false, server_snapshot)                                                     \
-    X(CLOCK, 60000, false, server_clock) /* the server's steps forward or back */
+    X(BACK_UP, 20000, false, server_back_up) /* a copy of the journal is kept */                   \
+    X(RESTORE, 40000, false, server_restore) /* ... and the server comes back from it */           \
+    X(ADOPT, 30000, false, server_adopt)     /* an operator lets astray nodes come back */         \
+    X(FENCE, 60000, true, fence_node)        /* or says of a lost one that it is off */            \
+    X(CLOCK, 60000, false, server_clock)     /* the server's steps forward or back */
 
 enum act_kind {
 #define X(name, mean, node, fn) ACT_##name,
@@ -85,7 +89,15 @@ struct by_token {
 /* What lies need to know of a node. */
 struct liar {
     char old_session[128];
-    bool cloned; /* at some time */
+    bool cloned;         /* at some time */
+    char fenced_in[128]; /* the session that it had when it was fenced last */
+};
+
+/* An older state, and what callers had been told by then. */
+struct backup {
+    struct journal *journal; /* NULL: none is kept */
+    uint64_t revision, hash;
+    struct known_service services[SERVICES];
 };
 
 enum death {
@@ -117,7 +129,7 @@ struct trial {
     int64_t taskdefs; /* revisions of the family "app" */
     uint64_t tokens;  /* client tokens used */
     struct by_token by_token[BY_TOKEN];
-    struct gt_table told; /* task id -> "": somebody was told that it exists */
+    struct gt_table told; /* task id -> by which revision somebody was told that it exists */
 
     /* faults */
     struct cut *cuts; /* by node, as are the next ones */
@@ -130,7 +142,11 @@ struct trial {
         int when;               /* enum death */
         bool dead;              /* nothing that it says leaves any more */
         uint64_t keeps;         /* the revision that is durable */
+        bool restored;          /* from the backup */
     } death;
+    struct backup backup;
+    struct gt_table ended; /* tasks whose nodes had reported their end before a restore */
+    bool restored;         /* at some time */
 
     struct detector *detector; /* of the server that runs */
     int64_t looked;            /* when it last did */
@@ -176,11 +192,21 @@ int server_replay(struct trial *t); /* every entry that is kept is run again, an
 void liveness_start(struct trial *t);
 void liveness_look(void *arg, uint64_t a, uint64_t b);
 
+/* restore.c */
+void restore_drop(struct trial *t);                    /* the backup is of no use any more */
+struct journal *restore_take(struct trial *t);         /* the server goes back to it */
+void restore_adopt(void *arg, uint64_t a, uint64_t b); /* from now on, again and again */
+
+/* fence.c */
+void fence_end_all(void *arg, uint64_t a, uint64_t b); /* from now on, again and again */
+
 /* callers.c */
 void callers_set_up(struct trial *t);    /* cluster, first task definition */
 void callers_take_away(struct trial *t); /* every service and task is to go */
 /* After a crash: what was told must be there, and what was not answered is looked up. */
 void callers_recovered(struct trial *t);
+/* Nothing was told after this revision, and of services only this. */
+void callers_go_back(struct trial *t, uint64_t revision, const struct known_service *services);
 /* Whatever became of the services, it is what is known of them; or nobody knows. */
 void callers_look(struct trial *t, bool answered);
 void callers_activate(struct trial *t); /* no node drains any more */
@@ -195,6 +221,8 @@ int watch_step(struct trial *t);       /* what was written since holds */
 int watch_everything(struct trial *t); /* the whole state holds, and is what was kept up to date */
 void watch_recovered(struct trial *t); /* tasks may have gone back */
 void watch_node(void *arg, const struct sim_node *n, const struct sim_task *task);
+void watch_told(void *arg, const struct sim_node *n, const struct sim_task *task);
+void watch_go_back(struct trial *t); /* before the state is an older one: what has ended */
 
 /* derived.c */
 int derived_check(struct trial *t);

@@ -315,6 +315,13 @@ static void remember_end(struct sim_agents *a, struct sim_node *n, const char *i
     gt_list_push_back(&n->ended, &e->link);
 }
 
+static void tell(struct sim_agents *a, const struct sim_node *n, const struct sim_task *t)
+{
+    if (a->rules.told) {
+        a->rules.told(a->rules.arg, n, t);
+    }
+}
+
 void agents_told(struct sim_agents *a, struct sim_node *n, const struct told *told)
 {
     struct sim_task *t = sim_node_task(n, told->id);
@@ -324,7 +331,8 @@ void agents_told(struct sim_agents *a, struct sim_node *n, const struct told *to
     }
     t = t ? t : add_task(a, n, told);
     t->walk = n->walk;
-    if (!known && (told->stop || told->sequence > 0)) { /* nothing of it is here */
+    tell(a, n, t);
+    if (!known && (told->stop || told->sequence > 0 || n->adopted)) { /* nothing of it is here */
         ended(t, 0, told->stop ? NULL : "TaskFailedToStart",
               told->stop ? NULL : "the node started anew");
         advance(a, n, t, TASK_STOPPED);
@@ -349,6 +357,7 @@ void agents_drop_others(struct sim_agents *a, struct sim_node *n)
     gt_list_for_each (it, tmp, &n->tasks) {
         struct sim_task *t = gt_list_entry(it, struct sim_task, link);
         if (t->walk != n->walk) {
+            tell(a, n, t);
             forget(a, n, t);
         }
     }
@@ -362,7 +371,7 @@ void agents_accepted(struct sim_agents *a, struct sim_node *n, const struct said
     }
     t->acked = said->sequence;
     n->n_unreported -= t->sequence == t->acked;
-    if (said->refused || said->status == TASK_STOPPED) {
+    if (said->status == TASK_STOPPED) {
         remember_end(a, n, t->id);
         forget(a, n, t);
     }
@@ -370,11 +379,30 @@ void agents_accepted(struct sim_agents *a, struct sim_node *n, const struct said
 
 /* ---- the session ---- */
 
-void agents_registered(struct sim_agents *a, struct sim_node *n, const char *session)
+void agents_report_all(struct sim_agents *a, struct sim_node *n)
 {
-    copy(n->session, sizeof n->session, gt_str(session));
+    report_soon(a, n);
+    gt_list_for_each (it, tmp, &n->tasks) {
+        struct sim_task *t = gt_list_entry(it, struct sim_task, link);
+        n->n_unreported += t->acked == t->sequence;
+        t->acked = GT_MIN(t->acked, t->sequence - 1);
+    }
+}
+
+void agents_registered(struct sim_agents *a, struct sim_node *n, const struct message *m)
+{
+    copy(n->session, sizeof n->session, gt_str(m->new_session));
+    copy(n->memory.cluster_id, sizeof n->memory.cluster_id, gt_str(m->cluster_id));
+    n->astray = m->astray;
+    n->adopted = m->adopted;
+    if (n->memory.epoch != m->next_epoch) {
+        agents_report_all(a, n);
+    }
+    if (!n->astray && !n->adopted) { /* else it knows better than the server what was */
+        n->memory.epoch = m->next_epoch;
+    }
     n->registered = true;
-    n->revision = 0;
+    n->revision = n->epoch = 0;
     n->more[0] = '\0';
     n->walk = ++a->numbers;
     agents_poll(a, n);

@@ -7,7 +7,9 @@
  * reported on it before, and reported STOPPED when somebody did (its containers went with the
  * machine); every change of a task gets the next sequence number and is reported until it is
  * accepted; what was refused, or is not named in a walk over everything, is dropped. An answer to a
- * poll that was sent before the end of a task was accepted says nothing of that task any more.
+ * poll that was sent before the end of a task was accepted says nothing of that task any more. They
+ * remember what they were told last, and say so: to a server of another history they are astray
+ * (services/agent/astray.h), keep all as it is and report it, until they are adopted.
  *
  * What differs from one simulation to the next is in struct sim_rules: how long things take, what
  * fails, and what the network does. Without rules everything goes well and takes no time. A
@@ -65,6 +67,13 @@ struct sim_task {
     char address[48];               /* "": none of its own */
 };
 
+/* What a node keeps of its server, whatever happens to the machine: which one it is and the newest
+ * that it told. epoch 0: that server names none. */
+struct sim_memory {
+    char cluster_id[48];
+    int64_t epoch, revision;
+};
+
 struct sim_node {
     unsigned index;
     struct sim_node_spec spec;
@@ -72,13 +81,15 @@ struct sim_node {
     bool registered; /* ... and believes to have a session */
     uint64_t life;   /* counts starts of the agent: calls of another are not for it */
     char session[128];
+    struct sim_memory memory;
+    bool astray, adopted; /* what the last registration said */
     int64_t heard;        /* when the server last got a call of it; 0: never */
     struct gt_list tasks; /* struct sim_task, oldest first */
     struct gt_table by_id;
     struct gt_list ended; /* struct sim_ended: tasks whose end was accepted, oldest first */
     size_t n_tasks, n_unreported;
     /* its poll */
-    int64_t revision;
+    int64_t revision, epoch; /* of the last answer in this session */
     char more[101];
     uint64_t walk;
     /* what it waits for: numbers of messages; 0: nothing */
@@ -100,6 +111,8 @@ struct sim_rules {
     struct sim_passage (*passage)(void *arg, const struct sim_node *n, bool to_server);
     /* Its status on its node is another one. */
     void (*changed)(void *arg, const struct sim_node *n, const struct sim_task *t);
+    /* The server has named it, or has left it out where it names all. */
+    void (*told)(void *arg, const struct sim_node *n, const struct sim_task *t);
     int64_t beat_ms;   /* between heartbeats; 0: none */
     int64_t wait_ms;   /* of a poll; 0: 25 s, as the real one's */
     int64_t retry_ms;  /* 0: 500 */

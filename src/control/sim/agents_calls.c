@@ -95,6 +95,23 @@ static void gave_up(void *arg, uint64_t message, uint64_t unused)
 
 /* ---- at the agent: the answer ---- */
 
+/* What it was told is what it knows, and an adoption is over. */
+static void walk_ends(struct sim_agents *a, struct sim_node *n)
+{
+    n->walk = ++a->numbers;
+    if (!n->astray && n->epoch) {
+        n->memory.epoch = n->epoch;
+        n->memory.revision = n->revision;
+        n->adopted = false;
+    }
+}
+
+static void walk_anew(struct sim_agents *a, struct sim_node *n)
+{
+    n->more[0] = '\0';
+    n->walk = ++a->numbers;
+}
+
 static void take_poll(struct sim_agents *a, struct sim_node *n, const struct message *m)
 {
     agents_answered(n, m->number);
@@ -104,10 +121,19 @@ static void take_poll(struct sim_agents *a, struct sim_node *n, const struct mes
     if (m->full) {
         agents_drop_others(a, n);
     }
+    bool anew = n->epoch && n->epoch != m->next_epoch;
+    if (anew) {
+        agents_report_all(a, n);
+    }
     n->revision = m->next_revision;
+    n->epoch = m->next_epoch;
     copy(n->more, sizeof n->more, gt_str(m->next_more));
     if (!n->more[0]) {
-        n->walk = ++a->numbers;
+        walk_ends(a, n);
+    }
+    if (anew) { /* what it is told is said anew, too */
+        n->revision = 0;
+        walk_anew(a, n);
     }
     agents_poll(a, n);
 }
@@ -146,6 +172,12 @@ static void delivered(void *arg, uint64_t message, uint64_t unused)
     struct sim_agents *a = arg;
     struct message *m = (struct message *)(uintptr_t)message;
     struct sim_node *n = waits(a, m);
+    if (n && m->fenced) { /* its tasks were given to others */
+        n->walk = ++a->numbers;
+        agents_drop_others(a, n);
+    } else if (n && m->lost_place) { /* the server came back older than the walk */
+        walk_anew(a, n);
+    }
     if (n && m->refused && !m->stale) { /* once more, as after a broken connection */
         message_at(a, a->rules.retry_ms, gave_up, m);
     } else if (n) {
@@ -153,7 +185,7 @@ static void delivered(void *arg, uint64_t message, uint64_t unused)
         if (m->stale) {
             session_over(a, n, m);
         } else if (m->kind == CALL_REGISTER) {
-            agents_registered(a, n, m->new_session);
+            agents_registered(a, n, m);
         } else if (m->kind == CALL_POLL) {
             take_poll(a, n, m);
         } else if (m->kind == CALL_REPORT) {
@@ -171,6 +203,8 @@ static void answer(struct sim_agents *a, struct message *m, const struct core_ca
     m->refused = c->result < 0;
     const char *name = m->refused ? gt_err_aws_name(&c->err) : "";
     m->stale = gt_streq(name, "StaleSessionException") || gt_streq(name, "UnknownNodeException");
+    m->fenced = gt_streq(name, "NodeFencedException");
+    m->lost_place = m->kind == CALL_POLL && gt_streq(name, "InvalidParameterException");
     struct sim_passage p = passage(a, m, /* to_server= */ false);
     if (p.lost) {
         message_at(a, a->rules.retry_ms, gave_up, m);
@@ -198,10 +232,22 @@ static void serve_register(struct sim_agents *a, struct message *m, bool first)
                                         .ports_reserved = s->ports};
     WIRE_SET(&in, cpu, s->cpu);
     WIRE_SET(&in, memory, s->memory);
+    const char *installation = a->nodes[m->node]->memory.cluster_id;
+    if (installation[0]) {
+        in.cluster_id = gt_str(installation);
+        WIRE_SET(&in, epoch, m->epoch);
+    }
+    if (installation[0] && m->revision) {
+        WIRE_SET(&in, revision, m->revision);
+    }
     struct agent_register_node_out out = {0};
     struct core_call c = call(a, m, &agent_op_register_node, &in, &out);
     if (first) {
         copy(m->new_session, sizeof m->new_session, out.session);
+        copy(m->cluster_id, sizeof m->cluster_id, out.cluster_id);
+        m->astray = out.astray;
+        m->adopted = out.adopted;
+        m->next_epoch = out.epoch;
         answer(a, m, &c);
     }
 }
@@ -223,6 +269,7 @@ static void keep_told(struct sim_agents *a, struct message *m, const struct agen
     }
     m->full = out->full;
     m->next_revision = out->revision;
+    m->next_epoch = out->epoch;
     copy(m->next_more, sizeof m->next_more, out->more);
 }
 
@@ -232,6 +279,9 @@ static void serve_poll(struct sim_agents *a, struct message *m, bool first, bool
 {
     struct agent_poll_in in = {.session = gt_str(m->session)};
     WIRE_SET(&in, revision, m->revision);
+    if (m->epoch) {
+        WIRE_SET(&in, epoch, m->epoch);
+    }
     WIRE_SET(&in, wait_ms, first && !over ? a->rules.wait_ms : 0);
     in.more = m->more[0] ? gt_str(m->more) : in.more;
     struct agent_poll_out out = {0};
@@ -417,7 +467,10 @@ void agents_lose_parked(struct sim_agents *a)
 
 void agents_register(struct sim_agents *a, struct sim_node *n)
 {
-    send(a, new_message(a, n, CALL_REGISTER));
+    struct message *m = new_message(a, n, CALL_REGISTER);
+    m->epoch = n->memory.epoch;
+    m->revision = n->memory.revision;
+    send(a, m);
 }
 
 void agents_poll(struct sim_agents *a, struct sim_node *n)
@@ -427,6 +480,7 @@ void agents_poll(struct sim_agents *a, struct sim_node *n)
     }
     struct message *m = new_message(a, n, CALL_POLL);
     m->revision = n->revision;
+    m->epoch = n->epoch;
     copy(m->more, sizeof m->more, gt_str(n->more));
     send(a, m);
 }

@@ -41,13 +41,14 @@ struct message {
     uint64_t life, number;
     /* the request */
     char session[128], more[101];
-    int64_t revision;
+    int64_t revision, epoch; /* of Poll; of RegisterNode what is remembered */
     struct said *said;
     size_t n_said;
     /* the answer */
-    bool answered, refused, stale;
-    char new_session[128], next_more[101];
-    int64_t next_revision;
+    bool answered, refused, stale, lost_place, fenced;
+    char new_session[128], next_more[101], cluster_id[48];
+    bool astray, adopted;
+    int64_t next_revision, next_epoch;
     bool full;
     struct told *told;
     size_t n_told;
@@ -81,13 +82,16 @@ void agents_lose_parked(struct sim_agents *a);
 void agents_free_calls(struct sim_agents *a);
 
 /* agents.c */
-void agents_registered(struct sim_agents *a, struct sim_node *n, const char *session);
+void agents_registered(struct sim_agents *a, struct sim_node *n, const struct message *m);
 const char *agents_name(struct sim_agents *a, struct gt_str name);
 /* The answer to a poll with this number comes: what ended before it was sent can be forgotten. */
 void agents_answered(struct sim_node *n, uint64_t number);
 void agents_told(struct sim_agents *a, struct sim_node *n, const struct told *told);
 void agents_drop_others(struct sim_agents *a, struct sim_node *n);
 struct sim_node *agents_current(struct sim_agents *a, uint64_t node, uint64_t life);
+/* All tasks, anew: the server has started since, maybe from a backup that was made after what the
+ * node was told last, and before what it has reported since. */
+void agents_report_all(struct sim_agents *a, struct sim_node *n);
 void agents_accepted(struct sim_agents *a, struct sim_node *n, const struct said *said);
 
 #endif
