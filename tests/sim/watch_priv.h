@@ -11,7 +11,7 @@ struct seen_node {
     int64_t cpu, memory, running, pending; /* sums of its tasks */
     int64_t holding;
     bool registered, closed; /* closed: nothing new may come to it */
-    bool astray;
+    bool astray, fenced;
     bool lost, left;      /* left: its tasks are being stopped ... */
     char left_after[65];  /* ... and were up to this one */
     struct gt_list dirty; /* in watch.dirty: its load is to be looked at */
