@@ -172,7 +172,8 @@ static void delivered(void *arg, uint64_t message, uint64_t unused)
     struct sim_agents *a = arg;
     struct message *m = (struct message *)(uintptr_t)message;
     struct sim_node *n = waits(a, m);
-    if (n && m->fenced) { /* its tasks were given to others */
+    if (n && m->fenced) { /* its tasks were given to others: an operator's word ends them */
+        n->astray = n->adopted = false;
         n->walk = ++a->numbers;
         agents_drop_others(a, n);
     } else if (n && m->lost_place) { /* the server came back older than the walk */
