@@ -168,7 +168,7 @@ int main(int argc, char **argv)
     if (server_place_save(&o, s, &err) < 0) {
         gt_warn("%s", err.msg);
     }
-    gt_info("answering on %s", o.listen);
+    gt_info("answering on %s://%s", server_tls(s) ? "https" : "http", o.listen);
     int number = 0;
     sigwait(&stop, &number);
     gt_info("stopping");
