@@ -146,7 +146,7 @@ int agent_poll(struct tx *tx, const struct agent_poll_in *in, struct agent_poll_
     if (!s) {
         return gt_err_code(err);
     }
-    if (in->has_epoch && in->revision > 0 && !tx_knows(tx, in->epoch, (uint64_t)in->revision)) {
+    if (in->has_epoch && !tx_knows(tx, in->epoch, (uint64_t)in->revision)) {
         return gt_err_aws(err, GT_ERR_CONFLICT, "StaleSessionException",
                           "what the node remembers is not in this server's history");
     }

@@ -143,6 +143,24 @@ GT_TEST(who_knows_no_more_than_the_server_is_not)
     world_fini(&s.w);
 }
 
+/* The server had started anew, so that the node walks once more from the beginning; then it came
+ * back from before that. The session is older than the backup, and still good. */
+GT_TEST(who_walks_anew_is_asked_what_it_knows)
+{
+    struct story s;
+    begin(&s);
+    const char *session = world_node(&s.w, "n2", 1024, 1000);
+    uint64_t backup = core_revision(s.w.core);
+    core_begin_epoch(s.w.core, "test", s.w.now + 1000);
+    struct memory m = walk(&s.w, session);
+    world_restore(&s.w, backup);
+    world_has(world_call(&s.w, "Poll", "{'session': '%s', 'revision': 0, 'epoch': %lld}", session,
+                         m.epoch),
+              "StaleSessionException");
+    world_has(world_call(&s.w, "Poll", "{'session': '%s', 'revision': 0}", session), "\"full\"");
+    world_fini(&s.w);
+}
+
 GT_TEST(a_deregistered_one_leaves_nothing)
 {
     struct story s;
@@ -159,4 +177,4 @@ GT_TEST(a_deregistered_one_leaves_nothing)
 
 GT_RUN(GT_CASE(nothing_is_said_until_it_is_adopted), GT_CASE(also_when_the_server_has_come_further),
        GT_CASE(who_knows_no_more_than_the_server_is_not),
-       GT_CASE(a_deregistered_one_leaves_nothing))
+       GT_CASE(who_walks_anew_is_asked_what_it_knows), GT_CASE(a_deregistered_one_leaves_nothing))
