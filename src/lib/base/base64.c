@@ -44,5 +44,8 @@ int gt_base64_decode(struct gt_str from, struct gt_buf *to)
             gt_buf_putc(to, (char)(bits >> have & 0xff));
         }
     }
+    if (bits & ((1u << have) - 1)) {
+        return -EINVAL;
+    }
     return gt_buf_ok(to) ? 0 : -EMSGSIZE;
 }

@@ -9,7 +9,8 @@
 #define GT_BASE64_LEN(n) (((n) + 2) / 3 * 4)
 
 void gt_base64_encode(const void *p, size_t n, struct gt_buf *to);
-/* Appends the bytes; missing padding is accepted. -EINVAL on anything outside the alphabet. */
+/* Appends the bytes; missing padding is accepted. -EINVAL on anything outside the alphabet, and on
+ * bits left over that are not zero: no two texts are one token (RFC 4648 section 3.5). */
 int gt_base64_decode(struct gt_str from, struct gt_buf *to);
 
 #endif

@@ -205,6 +205,10 @@ GT_TEST(text_codecs_round_trip)
     }
     gt_auto_buf struct gt_buf b = GT_BUF_INIT(100);
     assert_int_equal(gt_base64_decode(gt_str("a*bc"), &b), -EINVAL);
+    assert_int_equal(gt_base64_decode(gt_str("QQ"), &b), 0);
+    assert_int_equal(gt_base64_decode(gt_str("QR"), &b), -EINVAL);
+    assert_int_equal(gt_base64_decode(gt_str("QUI="), &b), 0);
+    assert_int_equal(gt_base64_decode(gt_str("QUJ="), &b), -EINVAL);
     assert_int_equal(gt_hex_decode("zz", 2, (char[1]){0}, 1), -EINVAL);
 }
 
