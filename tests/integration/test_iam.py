@@ -361,6 +361,24 @@ def test_a_large_session(gantry, iam, sts):
     assert code(assume, client=sts, arn=arn, Tags=tags) == 'PackedPolicyTooLarge'
 
 
+def test_more_than_anybody_can_mean(gantry, iam, sts):
+    """What a policy is asked about is bounded, whatever the caller may do."""
+    keys = assume(sts, make(iam, 'many', allow('*')))['Credentials']
+    server = gantry.pid_of('gantry-server')
+    ecs, ecr = (session_client(gantry, s, keys) for s in ('ecs', 'ecr'))
+    assert code(ecs.describe_tasks, tasks=['x'] * 500000) == 'InvalidParameterException'
+    for args in ({'tasks': ['x' * 1000000]}, {'cluster': 'x' * 1000000, 'tasks': ['x'] * 100}):
+        assert code(ecs.describe_tasks, **args) == 'InvalidParameterException'
+    repository = 'arn:aws:ecr:us-east-1:000000000000:repository/none'
+    assert code(ecr.untag_resource, resourceArn=repository,
+                tagKeys=[f'{i}' for i in range(200000)]) == 'InvalidParameterException'
+    assert code(ecr.tag_resource, resourceArn=repository,
+                tags=[{'Key': f'{i}', 'Value': ''} for i in range(100000)]) == 'InvalidParameterException'
+    assert code(ecr.list_tags_for_resource,
+                resourceArn='x' * 9000000) == 'InvalidParameterException'
+    assert gantry.pid_of('gantry-server') == server
+
+
 def signed(gantry, keys, service, path='/', body=b'{}', **headers):
     """A raw POST; status and text."""
     request = AWSRequest('POST', gantry.endpoint + path, data=body, headers={

@@ -10,6 +10,7 @@
 #include "control/services/iam/grants.h"
 #include "control/services/iam/iam.h"
 #include "control/services/logs/logs.h"
+#include "lib/base/limits.h"
 #include "lib/wire/gen/agent.h"
 #include "store/record/gen/rec_common.h"
 
@@ -115,10 +116,17 @@ static int add_tags(struct iam_context *c, const struct wire_shape *shape, const
                     struct gt_err *err)
 {
     const struct wire_list *list = value;
+    if (list->n > GT_LIMIT_CALL_TAGS) {
+        return gt_err_set(err, GT_ERR_INVALID, "At most %d tags can be named at once.",
+                          GT_LIMIT_CALL_TAGS);
+    }
     struct gt_str *keys = gt_arena_array(c->arena, struct gt_str, list->n + 1), text;
     size_t n = 0;
     for (size_t i = 0; i < list->n; i++) {
         struct gt_str key = tag_at(shape, list, i, &text);
+        if (GT_MAX(key.n, text.n) > GT_LIMIT_CALL_TEXT) {
+            return gt_err_set(err, GT_ERR_INVALID, "A tag is too long.");
+        }
         for (size_t k = 0; k < n; k++) {
             if (keys[k].n == key.n && strncasecmp(keys[k].p, key.p, key.n) == 0) {
                 return gt_err_set(err, GT_ERR_INVALID, "Duplicate tag keys found.");
@@ -159,18 +167,22 @@ struct question {
     char *action;
 };
 
-static void add_service_keys(struct iam_context *c, const struct question *q)
+static int add_service_keys(struct iam_context *c, const struct question *q, struct gt_err *err)
 {
     struct gt_str *v;
     size_t n;
-    for (size_t i = 0; q->policy && i < q->policy->n_keys; i++) {
+    int r = 0;
+    for (size_t i = 0; r == 0 && q->policy && i < q->policy->n_keys; i++) {
         const struct service_key *k = &q->policy->keys[i];
         const char *open = strchr(k->resource, '{') + 1;
         if (resource_member(q->op->op->in, gt_str_n(open, strcspn(open, "=|}")))) {
-            resources_of(&q->scope, k->resource, q->op->op->in, q->in, c->arena, &v, &n);
-            iam_context_add_list(c, k->key, v, n);
+            r = resources_of(&q->scope, k->resource, q->op->op->in, q->in, c->arena, &v, &n, err);
+            if (r == 0) {
+                iam_context_add_list(c, k->key, v, n);
+            }
         }
     }
+    return r;
 }
 
 static void add_resource_tags(struct iam_context *c, const struct question *q, struct tx *tx,
@@ -195,11 +207,13 @@ static int ask(struct tx *tx, const struct iam_grants *g, const struct question 
     size_t n;
     iam_context_add_caller(&c, tx);
     int r = add_request(&c, q->op->op->in, q->in, err);
+    r = r < 0 ? r : add_service_keys(&c, q, err);
+    r = r < 0
+            ? r
+            : resources_of(&q->scope, q->op->resource, q->op->op->in, q->in, c.arena, &v, &n, err);
     if (r < 0) {
         return r;
     }
-    add_service_keys(&c, q);
-    resources_of(&q->scope, q->op->resource, q->op->op->in, q->in, c.arena, &v, &n);
     size_t of_request = c.n;
     for (size_t i = 0; r == 0 && i < n; i++) {
         bool shorter = q->policy && q->policy->full_arn;

@@ -1,5 +1,6 @@
 #include "control/server/resource.h"
 
+#include "lib/base/limits.h"
 #include "lib/base/mem.h"
 #include "lib/wire/arn.h"
 
@@ -135,30 +136,53 @@ static struct gt_str build(const struct template *t, struct gt_str head, struct 
     return gt_str_concat(parts, GT_ARRAY_LEN(parts), gt_arena_alloc(a, n), n);
 }
 
-void resources_of(const struct resource_scope *scope, const char *template_,
-                  const struct wire_shape *shape, const void *in, struct gt_arena *arena,
-                  struct gt_str **ret, size_t *ret_n)
+/* Each is copied, with its container, and looked up: a caller could make that as dear as it likes.
+ */
+static int check_sizes(const struct gt_str *ids, size_t n, size_t container, struct gt_err *err)
 {
-    struct gt_str *ids = NULL, *containers = NULL, container = {0};
+    size_t longest = container;
+    if (n > GT_LIMIT_CALL_RESOURCES) {
+        return gt_err_set(err, GT_ERR_INVALID, "At most %d resources can be named at once.",
+                          GT_LIMIT_CALL_RESOURCES);
+    }
+    for (size_t i = 0; i < n; i++) {
+        longest = GT_MAX(longest, ids[i].n);
+    }
+    return longest <= GT_LIMIT_CALL_TEXT
+               ? 0
+               : gt_err_set(err, GT_ERR_INVALID, "The name of a resource is too long.");
+}
+
+int resources_of(const struct resource_scope *scope, const char *template_,
+                 const struct wire_shape *shape, const void *in, struct gt_arena *arena,
+                 struct gt_str **ret, size_t *ret_n, struct gt_err *err)
+{
+    static struct gt_str none[1];
+    struct gt_str *ids = none, *containers = none, container;
     size_t n = 1, one;
     if (!template_) {
         *ret = gt_arena_new(arena, struct gt_str);
         **ret = GT_STR_LIT("*");
         *ret_n = 1;
-        return;
+        return 0;
     }
     struct template t = split(template_);
     struct gt_str head = head_of(scope, arena);
     if (t.has_container) {
         values_of(t.container, shape, in, arena, &containers, &one);
-        container = container_of(&t, head, containers[0]);
     }
     if (t.has_id) {
         values_of(t.id, shape, in, arena, &ids, &n);
     }
+    int r = check_sizes(ids, n, containers[0].n, err);
+    if (r < 0) {
+        return r;
+    }
+    container = container_of(&t, head, containers[0]);
     *ret = gt_arena_array(arena, struct gt_str, n);
     *ret_n = n;
     for (size_t i = 0; i < n; i++) {
-        (*ret)[i] = build(&t, head, container, ids ? ids[i] : (struct gt_str){0}, arena);
+        (*ret)[i] = build(&t, head, container, ids[i], arena);
     }
+    return 0;
 }

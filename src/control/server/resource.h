@@ -15,6 +15,7 @@
 #define GT_CONTROL_SERVER_RESOURCE_H
 
 #include "lib/base/arena.h"
+#include "lib/base/err.h"
 #include "lib/wire/wire.h"
 
 struct resource_scope {
@@ -22,10 +23,11 @@ struct resource_scope {
     struct gt_str region, account;
 };
 
-/* `in` as decoded for `shape`. At least one; all in the arena. NULL: "*". */
-void resources_of(const struct resource_scope *scope, const char *template_,
-                  const struct wire_shape *shape, const void *in, struct gt_arena *arena,
-                  struct gt_str **ret, size_t *ret_n);
+/* `in` as decoded for `shape`. At least one; all in the arena. NULL: "*". GT_ERR_INVALID for more,
+ * or longer ones, than there can be (GT_LIMIT_CALL_...). */
+int resources_of(const struct resource_scope *scope, const char *template_,
+                 const struct wire_shape *shape, const void *in, struct gt_arena *arena,
+                 struct gt_str **ret, size_t *ret_n, struct gt_err *err);
 
 /* The member of this name (NULL: none) and where its value lies. */
 const struct wire_member *resource_member(const struct wire_shape *shape, struct gt_str name);

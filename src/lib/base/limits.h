@@ -37,7 +37,11 @@
 #define GT_LIMIT_PAST (1 * GT_GIB) /* keys and values of states of the past that are in memory */
 #define GT_LIMIT_TX_WRITES 20000
 #define GT_LIMIT_TASK_DEFINITION (64 * GT_KIB) /* as ECS has it: checks may take n * n */
-#define GT_LIMIT_SCENARIO (1 * GT_MIB)         /* what `gantry simulate` reads */
+/* What a call of a session is asked of policies: no operation takes more. */
+#define GT_LIMIT_CALL_RESOURCES 100
+#define GT_LIMIT_CALL_TAGS 1000
+#define GT_LIMIT_CALL_TEXT (2 * GT_KIB) /* an ARN, a tag's key or value */
+#define GT_LIMIT_SCENARIO (1 * GT_MIB)  /* what `gantry simulate` reads */
 
 /* logs */
 #define GT_LIMIT_LOG_EVENT (256 * GT_KIB)

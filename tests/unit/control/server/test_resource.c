@@ -6,6 +6,7 @@
 #include "control/services/iam/iam.h"
 #include "control/services/logs/logs.h"
 #include "control/services/sts/sts.h"
+#include "lib/base/limits.h"
 #include "lib/base/mem.h"
 #include "lib/wire/gen/ecs.h"
 #include "lib/wire/gen/logs.h"
@@ -38,7 +39,7 @@ GT_TEST(templates_fit_their_operations)
             size_t n;
             gt_arena_init(&a, 1024 * 1024);
             void *in = gt_arena_alloc(&a, op->op->in->size + 1);
-            resources_of(&ecs, op->resource, op->op->in, in, &a, &v, &n);
+            assert_int_equal(resources_of(&ecs, op->resource, op->op->in, in, &a, &v, &n, NULL), 0);
             assert_int_equal(n, 1);
             assert_true(v[0].n > 0);
             gt_arena_fini(&a);
@@ -70,7 +71,7 @@ GT_TEST(every_spelling_is_one_resource)
         struct gt_str *v;
         size_t n;
         gt_arena_init(&a, 1024 * 1024);
-        resources_of(&ecs, op->resource, op->op->in, &in, &a, &v, &n);
+        assert_int_equal(resources_of(&ecs, op->resource, op->op->in, &in, &a, &v, &n, NULL), 0);
         if (n != 1 || !gt_str_is(v[0], cases[i].want)) {
             fail_msg("%s, %s: '%.*s'", cases[i].cluster, cases[i].task, GT_STR_ARG(v[0]));
         }
@@ -86,11 +87,35 @@ GT_TEST(a_list_is_a_resource_each)
     struct gt_arena a;
     size_t n;
     gt_arena_init(&a, 1024 * 1024);
-    resources_of(&ecs, op->resource, op->op->in, &in, &a, &v, &n);
+    assert_int_equal(resources_of(&ecs, op->resource, op->op->in, &in, &a, &v, &n, NULL), 0);
     assert_int_equal(n, 2);
     assert_true(gt_str_is(v[0], ARN "task/default/1"));
     assert_true(gt_str_is(v[1], ARN "task/web/2"));
     gt_arena_fini(&a);
+}
+
+/* They are all copied into an arena that would not hold them. */
+GT_TEST(more_than_there_can_be)
+{
+    static struct gt_str many[GT_LIMIT_CALL_RESOURCES + 1];
+    static char text[GT_LIMIT_CALL_TEXT + 1];
+    memset(text, 'x', sizeof(text));
+    struct gt_str one[] = {GT_STR_LIT("1")}, huge[] = {gt_str_n(text, sizeof(text))}, *v;
+    const struct ecs_describe_tasks_in cases[] = {
+        {.tasks = {.v = many, .n = GT_ARRAY_LEN(many)}},
+        {.tasks = {.v = huge, .n = 1}},
+        {.cluster = huge[0], .tasks = {.v = one, .n = 1}},
+    };
+    const struct service_op *op = op_of(ecs_control(), "DescribeTasks");
+    for (size_t i = 0; i < GT_ARRAY_LEN(cases); i++) {
+        struct gt_arena a;
+        struct gt_err err = GT_ERR_INIT;
+        size_t n;
+        gt_arena_init(&a, 1024 * 1024);
+        assert_true(resources_of(&ecs, op->resource, op->op->in, &cases[i], &a, &v, &n, &err) < 0);
+        assert_int_equal(err.kind, GT_ERR_INVALID);
+        gt_arena_fini(&a);
+    }
 }
 
 #define GROUPS "arn:aws:logs:us-east-1:000000000000:log-group:"
@@ -117,7 +142,7 @@ GT_TEST(groups_by_name_or_identifier)
         struct gt_str *v;
         size_t n;
         gt_arena_init(&a, 1024 * 1024);
-        resources_of(&logs, op->resource, op->op->in, &in, &a, &v, &n);
+        assert_int_equal(resources_of(&logs, op->resource, op->op->in, &in, &a, &v, &n, NULL), 0);
         if (n != 1 || !gt_str_is(v[0], cases[i].want)) {
             fail_msg("case %zu: '%.*s'", i, GT_STR_ARG(v[0]));
         }
@@ -126,4 +151,5 @@ GT_TEST(groups_by_name_or_identifier)
 }
 
 GT_RUN(GT_CASE(templates_fit_their_operations), GT_CASE(every_spelling_is_one_resource),
-       GT_CASE(a_list_is_a_resource_each), GT_CASE(groups_by_name_or_identifier))
+       GT_CASE(a_list_is_a_resource_each), GT_CASE(more_than_there_can_be),
+       GT_CASE(groups_by_name_or_identifier))
