@@ -12,7 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from conftest import BIN, free_port, wait_for
-from test_registry import (  # noqa: F401: fixtures
+from registry import (  # noqa: F401: fixtures
     CONFIG, INDEX, LAYER, MANIFEST, Http, describe, manifest, repo, server, sha, web)
 
 ACCOUNT = '000000000000'
