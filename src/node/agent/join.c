@@ -105,8 +105,8 @@ int join_url(const char *text, char *to, size_t n, struct gt_err *err)
         len--;
     }
     int made = snprintf(to, n, "%s%.*s", scheme, (int)len, text);
-    const char *host = strstr(to, "://") + 3;
     bool tls = strncmp(to, "https://", 8) == 0, plain = strncmp(to, "http://", 7) == 0;
+    const char *host = to + (tls ? 8 : 7);
     if (made < 0 || (size_t)made >= n || !(tls || plain) || !host[0] || strpbrk(host, "/?#@ ")) {
         return gt_err_set(err, GT_ERR_INVALID, "'%.200s' is no URL like https://server:4566", text);
     }

@@ -60,6 +60,8 @@ GT_TEST(urls)
     };
     static const char *const bad[] = {"",
                                       "https://",
+                                      "http:///",
+                                      "://",
                                       "http://10.0.0.1:4566",
                                       "http://server",
                                       "http://localhost.evil:1",
@@ -79,6 +81,7 @@ GT_TEST(urls)
     }
     char small[8];
     assert_true(join_url("https://server:4566", small, sizeof small, &err) < 0);
+    assert_true(join_url("a-long-name-before-the://", small, sizeof small, &err) < 0);
 }
 
 GT_RUN(GT_CASE(tokens), GT_CASE(urls))
