@@ -289,6 +289,12 @@ static enum gt_err_kind kind_of(long status, const char *exception)
     return status >= 500 ? GT_ERR_INTERNAL : GT_ERR_INVALID;
 }
 
+bool api_passing(const struct gt_err *err)
+{
+    return err->kind == GT_ERR_UNAVAILABLE || err->kind == GT_ERR_TIMEOUT ||
+           err->kind == GT_ERR_THROTTLED;
+}
+
 /* {"__type": "...", "message": "..."}, or whatever a proxy in between has put there. */
 static int refused(struct api_client *c, long status, struct gt_err *err)
 {

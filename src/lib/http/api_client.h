@@ -15,6 +15,7 @@
 #include "lib/base/str.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct server_clock;
@@ -49,6 +50,9 @@ GT_DEFINE_AUTO(api_client, struct api_client *, api_client_free)
  */
 int api_call(struct api_client *c, const struct wire_op *op, const void *in, struct gt_arena *arena,
              void *out, struct gt_err *err);
+
+/* Of a call, or a fetched introduction: nobody answered, or not now. The same may do later. */
+bool api_passing(const struct gt_err *err);
 
 /* POST of bytes to a path of the server's own ("/_gantry/logs?..."), signed for service `gantry`.
  * *ret_answer lives in the arena. */

@@ -86,17 +86,13 @@ static int ask(struct node *n, const char *task, atomic_bool *give_up, char **re
         *ret_json = document(&out);
         *ret_due_ms = gt_clock_real_ms() + (out.expires_at - out.issued_at) / 2;
     } else if (client) {
+        if (gt_streq(api_client_exception(client), "StaleSessionException")) {
+            err->kind = GT_ERR_UNAVAILABLE; /* it has just been replaced: not the last word */
+        }
         plain_words(client, err);
     }
     gt_arena_fini(&a);
     return r;
-}
-
-/* Nobody answered, or a session that has just been replaced: not the server's last word. */
-static bool passing(const struct gt_err *err)
-{
-    return err->kind == GT_ERR_UNAVAILABLE || err->kind == GT_ERR_TIMEOUT ||
-           err->kind == GT_ERR_THROTTLED || strstr(err->msg, "newer session");
 }
 
 int task_keys_fetch(struct task *t, char **ret_json, int64_t *ret_due_ms, struct gt_err *err)
@@ -104,7 +100,7 @@ int task_keys_fetch(struct task *t, char **ret_json, int64_t *ret_due_ms, struct
     for (int tries = 1;; tries++) {
         *err = GT_ERR_INIT;
         int r = ask(t->node, t->id, &t->give_up, ret_json, ret_due_ms, err);
-        if (r == 0 || tries == TRIES || !passing(err) || atomic_load(&t->give_up)) {
+        if (r == 0 || tries == TRIES || !api_passing(err) || atomic_load(&t->give_up)) {
             return r;
         }
         usleep(PAUSE_MS * 1000);

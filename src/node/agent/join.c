@@ -6,6 +6,7 @@
 #include "lib/base/log.h"
 #include "lib/base/rand.h"
 #include "lib/crypto/digest.h"
+#include "lib/http/api_client.h"
 #include "lib/http/introduction.h"
 #include "lib/wire/gen/agent.h"
 #include "lib/wire/wire.h"
@@ -162,24 +163,27 @@ static int join_id(const struct agent_options *o, char to[static 2 * JOIN_ID_BYT
 
 /* --- the conversation */
 
-static bool passing(const struct gt_err *err)
+/* Whether a call that came to `r` is to be made again, after the pause that it makes. */
+static bool again(int r, const struct gt_err *err, int *tries)
 {
-    return err->kind == GT_ERR_UNAVAILABLE || err->kind == GT_ERR_TIMEOUT ||
-           err->kind == GT_ERR_THROTTLED;
+    if (r == 0 || !api_passing(err) || ++*tries == TRIES) {
+        return false;
+    }
+    gt_info("%s; trying again", err->msg);
+    uv_sleep((unsigned)(TRY_AGAIN_MS << *tries));
+    return true;
 }
 
 /* Whom the node is to trust, in *ret_ca (NULL: as --ca says), and the server's region. */
 static int meet(const struct agent_options *o, const char *url, const struct join_token *token,
                 char region[static 64], char **ret_ca, struct gt_err *err)
 {
-    struct introduction in;
-    int r = introduction_fetch(url, token->hash[0] ? token->hash : NULL, o->ca_file, &in, err);
-    for (int i = 1; r < 0 && passing(err) && i < TRIES; i++) {
-        gt_info("%s; trying again", err->msg);
-        uv_sleep((unsigned)(TRY_AGAIN_MS << i));
+    struct introduction in = {0};
+    int r, tries = 0;
+    do {
         gt_buf_fini(&in.authority);
         r = introduction_fetch(url, token->hash[0] ? token->hash : NULL, o->ca_file, &in, err);
-    }
+    } while (again(r, err, &tries));
     if (r == 0 && o->region && !gt_streq(o->region, in.region)) {
         r = gt_err_set(err, GT_ERR_INVALID, "the server is in region '%s', not '%.60s'", in.region,
                        o->region);
@@ -201,12 +205,10 @@ static int meet(const struct agent_options *o, const char *url, const struct joi
 static int ask(struct api_client *c, const struct agent_join_node_in *in, struct gt_arena *a,
                struct agent_join_node_out *out, struct gt_err *err)
 {
-    int r = api_call(c, &agent_op_join_node, in, a, out, err);
-    for (int i = 1; r < 0 && passing(err) && i < TRIES; i++) {
-        gt_info("%s; trying again", err->msg);
-        uv_sleep((unsigned)(TRY_AGAIN_MS << i));
+    int r, tries = 0;
+    do {
         r = api_call(c, &agent_op_join_node, in, a, out, err);
-    }
+    } while (again(r, err, &tries));
     if (r < 0 && gt_streq(api_client_exception(c), "InvalidSignatureException")) {
         gt_err_set(err, GT_ERR_DENIED,
                    "the server does not know this token: it was mistyped, or another server's");
@@ -264,7 +266,7 @@ int node_join(const struct agent_options *o, struct node_identity *ret, struct g
     r = r < 0 ? r : join_as(o, &token, ca, ret, err);
     gt_wipe(&token, sizeof token);
     if (r < 0) {
-        if (!passing(err)) {
+        if (!api_passing(err)) {
             forget(o);
         }
         return gt_err_wrap(err, "join %s", o->join);

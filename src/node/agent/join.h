@@ -29,7 +29,7 @@ int join_url(const char *text, char *to, size_t n, struct gt_err *err);
 /* Fills and saves the identity. Nothing is left behind when the server refuses. */
 int node_join(const struct agent_options *o, struct node_identity *ret, struct gt_err *err);
 
-/* Where the authority's certificate is, and whether it is there. */
-char *join_ca_file(const struct agent_options *o); /* the caller frees it */
+/* Where the authority's certificate is, if it joined by one. The caller frees it. */
+char *join_ca_file(const struct agent_options *o);
 
 #endif
