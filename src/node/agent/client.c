@@ -20,6 +20,13 @@ int64_t node_now(struct node *n)
     return server_clock_now(&n->clock);
 }
 
+void node_pause(atomic_bool *stop, int64_t ms)
+{
+    for (; ms > 0 && !atomic_load(stop); ms -= 50) {
+        uv_sleep((unsigned)GT_MIN(ms, (int64_t)50));
+    }
+}
+
 int node_client_new(struct node *n, const char *region, long timeout_ms, atomic_bool *cancel,
                     struct api_client **ret, struct gt_err *err)
 {

@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <unistd.h>
 
 enum {
     TRIES = 5,        /* of a start: the server answered a moment ago */
@@ -103,7 +102,7 @@ int task_keys_fetch(struct task *t, char **ret_json, int64_t *ret_due_ms, struct
         if (r == 0 || tries == TRIES || !api_passing(err) || atomic_load(&t->give_up)) {
             return r;
         }
-        usleep(PAUSE_MS * 1000);
+        node_pause(&t->give_up, PAUSE_MS);
     }
 }
 

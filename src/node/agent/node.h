@@ -117,6 +117,8 @@ void node_keys_init(struct node *n); /* those of n->id */
 void node_keys_set(struct node *n, const struct node_identity *id);
 /* The server's time, whatever this host's clock says: for what the server is told. */
 int64_t node_now(struct node *n);
+/* Sleeps, but ends soon after `stop` is set. */
+void node_pause(atomic_bool *stop, int64_t ms);
 /* region NULL: the node's. */
 int node_client_new(struct node *n, const char *region, long timeout_ms, atomic_bool *cancel,
                     struct api_client **ret, struct gt_err *err);

@@ -220,13 +220,6 @@ static int ask(struct peers *p, struct api_client *c, struct gt_err *err)
     return 0;
 }
 
-static void pause_ms(struct peers *p, int64_t ms)
-{
-    for (; ms > 0 && !atomic_load(&p->stop); ms -= 50) {
-        uv_sleep(50);
-    }
-}
-
 static void *peers_loop(void *arg)
 {
     struct peers *p = arg;
@@ -235,7 +228,7 @@ static void *peers_loop(void *arg)
         char session[SESSION_ID_MAX];
         struct gt_err err = GT_ERR_INIT;
         if (!session_current(p->n->session, session)) {
-            pause_ms(p, 100);
+            node_pause(&p->stop, 100);
             continue;
         }
         if (!gt_streq(session, p->session)) {
@@ -251,7 +244,7 @@ static void *peers_loop(void *arg)
             begin(p);
         }
         if (!p->more[0]) {
-            pause_ms(p, r < 0 ? RETRY_MS : APART_MS); /* many nodes that come are one change */
+            node_pause(&p->stop, r < 0 ? RETRY_MS : APART_MS); /* many nodes that come are one change */
         }
     }
     api_client_free(c);

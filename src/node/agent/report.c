@@ -56,7 +56,7 @@ static int send_report(struct session *s, struct api_client *c, struct report *p
     gt_arena_fini(&a);
     if (r < 0) {
         gt_debug("report: %s", err->msg);
-        session_pause(s, REPORT_AGAIN_MS);
+        node_pause(&s->stop, REPORT_AGAIN_MS);
     }
     struct reported *done = gt_new(struct reported);
     *done = (struct reported){p, r == 0};
@@ -111,7 +111,7 @@ static void say(struct session *s, struct api_client **c, const char *id)
     struct gt_err err = GT_ERR_INIT;
     if (!*c && node_client_new(s->n, NULL, 30000, &s->stop, c, &err) < 0) {
         gt_debug("report: %s", err.msg);
-        session_pause(s, REPORT_AGAIN_MS);
+        node_pause(&s->stop, REPORT_AGAIN_MS);
         return;
     }
     struct report *p = take_pending(s);

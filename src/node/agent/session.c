@@ -13,13 +13,6 @@
 
 enum { POLL_WAIT_MS = 25000 };
 
-void session_pause(struct session *s, int64_t ms)
-{
-    for (; ms > 0 && !atomic_load(&s->stop); ms -= 50) {
-        uv_sleep((unsigned)GT_MIN(ms, (int64_t)50));
-    }
-}
-
 /* How far the poller is with what the server has to say: see agent.h of the server's side. */
 struct progress {
     int64_t epoch, revision; /* of the last answer; epoch 0: the server has none */
@@ -213,8 +206,7 @@ static void *poll_loop(void *arg)
         bool registering = false;
         int r = c ? 0 : node_client_new(s->n, NULL, POLL_WAIT_MS + 15000, &s->recall, &c, &err);
         if (r == 0 && s->id[0] && !s->adopted && atomic_load(&s->n->clearing)) {
-            session_pause(
-                s, 100); /* nothing new before the old is gone: it may hold the same address */
+            node_pause(&s->stop, 100); /* the old goes first: it may hold the same address */
             continue;
         }
         r = r < 0 ? r : turn(s, c, &at, &registering, &err);
@@ -234,7 +226,7 @@ static void *poll_loop(void *arg)
         take_refusal(s, c, &at);
         stand(s, c, &err, registering);
         pause = standing_pause(s->standing.kind, pause);
-        session_pause(s, pause);
+        node_pause(&s->stop, pause);
     }
     gt_table_fini(&at.told);
     api_client_free(c);

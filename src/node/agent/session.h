@@ -20,9 +20,9 @@ struct session;
 
 struct session *session_new(struct node *n);
 void session_free(struct session *s); /* stops the threads; NULL is allowed */
-/* From any thread: the session's token. False: there is none. */
-/* How it stands with the server now. */
+/* From any thread: how it stands with the server now. */
 void session_standing(struct session *s, struct standing *ret);
+/* From any thread: the session's token. False: there is none. */
 bool session_current(struct session *s, char to[static SESSION_ID_MAX]);
 /* From the loop: something is dirty. Reports go out at once, one call at a time. NULL is allowed.
  */

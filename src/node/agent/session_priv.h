@@ -33,8 +33,6 @@ struct session {
 };
 
 /* session.c */
-/* Sleeps, but no longer than the session lasts. */
-void session_pause(struct session *s, int64_t ms);
 /* Whether the last call was refused because the session, or the key, is no more. */
 bool session_over(const struct api_client *c);
 

@@ -109,7 +109,6 @@ struct task {
     int64_t cleaning_ms; /* when all of its containers had stopped */
     int64_t sequence;    /* of the last report */
     bool dirty;          /* something to report */
-    bool final_sent;
     char last_log[4097];
 };
 
