@@ -36,6 +36,12 @@ def wait_for(what, seconds=20, step=0.05):
         time.sleep(step)
 
 
+def own_clock(path):
+    """The environment of a process whose clock is as many seconds ahead as the file says."""
+    return {'LD_PRELOAD': f'{BUILD}/tests/tools/libclock_step.so', 'CLOCK_STEP': str(path),
+            'ASAN_OPTIONS': 'verify_asan_link_order=0:detect_leaks=0'}
+
+
 class Gantry:
     def __init__(self, descriptors=None):
         self.descriptors = descriptors  # (soft, hard) limit

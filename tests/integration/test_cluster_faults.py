@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cluster import Cluster
-from conftest import BUILD, wait_for
+from conftest import own_clock, wait_for
 from tasks import (container, describe, make_group, output, register, run, stop, wait_status,
                    with_logs)
 
@@ -239,8 +239,7 @@ def test_a_clock_that_steps(cluster, image):
     """An hour ahead, then an hour behind, while the agent runs and when it starts: the node stays, its
     tasks run, its output comes, and it reports times of the server's."""
     host, step = cluster.nodes['n3'], os.path.join(cluster.nodes['n3'].disk, 'step')
-    wrong = ['env', f'LD_PRELOAD={BUILD}/tests/tools/libclock_step.so', 'CLOCK_STEP=/var/lib/step',
-             'ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0']
+    wrong = ['env', *(f'{k}={v}' for k, v in own_clock('/var/lib/step').items())]
 
     def set_clock(seconds):
         with open(step, 'w') as f:

@@ -16,7 +16,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from conftest import BIN, free_port, wait_for
+from conftest import BIN, free_port, own_clock, wait_for
 
 SECRET = '0' * 32
 
@@ -464,19 +464,6 @@ def test_activations_that_are_refused(server):
 
 
 @pytest.fixture(scope='module')
-def clock_shift(server):
-    """What an agent's environment takes to have a clock that is wrong by so many seconds."""
-    source = os.path.join(os.path.dirname(os.path.dirname(__file__)), 'tools', 'clock_shift.c')
-    library = os.path.join(server.dir, 'clock_shift.so')
-    subprocess.run(['gcc', '-shared', '-fPIC', '-o', library, source], check=True)
-    linked = subprocess.run(['ldd', os.path.join(BIN, 'gantry-agent')], capture_output=True,
-                            text=True).stdout
-    first = [line.split()[2] for line in linked.splitlines() if 'libasan' in line]
-    return lambda seconds: {'LD_PRELOAD': ':'.join(first + [library]), 'CLOCK_SHIFT': str(seconds),
-                            'ASAN_OPTIONS': 'verify_asan_link_order=0:detect_leaks=0'}
-
-
-@pytest.fixture(scope='module')
 def busybox(server, busybox_layout):
     server.client('ecr').create_repository(repositoryName='busybox')
     token = server.client('ecr').get_authorization_token()['authorizationData'][0]
@@ -491,13 +478,14 @@ def busybox(server, busybox_layout):
 
 
 @pytest.mark.parametrize('hours', [5, -5])
-def test_a_clock_that_is_wrong(server, agents, clock_shift, busybox, hours):
+def test_a_clock_that_is_wrong(server, agents, busybox, hours, tmp_path):
     """It joins and works, and what it reports is dated by the server's clock."""
     cluster = f'wrong{hours}'.replace('-', 'm')
     ecs, logs = server.client('ecs'), server.client('logs')
     ecs.create_cluster(clusterName=cluster)
     logs.create_log_group(logGroupName=cluster)
-    a = agents().join(server.token('--cluster', cluster), env=clock_shift(hours * 3600))
+    (tmp_path / 'clock').write_text(str(hours * 3600))
+    a = agents().join(server.token('--cluster', cluster), env=own_clock(tmp_path / 'clock'))
     a.says('registered with')
     options = {'awslogs-group': cluster, 'awslogs-region': 'us-east-1', 'awslogs-stream-prefix': 's'}
     ecs.register_task_definition(family=cluster, networkMode='host', containerDefinitions=[
