@@ -244,7 +244,8 @@ static void *peers_loop(void *arg)
             begin(p);
         }
         if (!p->more[0]) {
-            node_pause(&p->stop, r < 0 ? RETRY_MS : APART_MS); /* many nodes that come are one change */
+            node_pause(&p->stop,
+                       r < 0 ? RETRY_MS : APART_MS); /* many nodes that come are one change */
         }
     }
     api_client_free(c);
