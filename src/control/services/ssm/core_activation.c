@@ -4,11 +4,15 @@
 #include "control/services/gen/ssm_handlers.h"
 #include "control/services/iam/grants.h"
 #include "control/services/iam/role.h"
+#include "lib/base/limits.h"
 #include "lib/base/mem.h"
 
 #include <errno.h>
 
-enum { ACTIVATIONS_MAX = 1000, PAGE = 50 };
+enum { ACTIVATIONS_MAX = 1000, PAGE = 50, VALUES_MAX = 100 };
+
+/* A page ends here, too: fifty activations with a thousand tags each would fill the arena. */
+#define PAGE_BYTES (8 * GT_MIB)
 
 #define LIFE_MS AGENT_DAY_MS
 
@@ -81,6 +85,22 @@ int ssm_create_activation(struct tx *tx, const struct ssm_create_activation_in *
     return r;
 }
 
+static int check_filters(const struct ssm_describe_activations_in *in, struct gt_err *err)
+{
+    size_t values = 0;
+    for (size_t i = 0; i < in->filters.n; i++) {
+        const struct ssm_describe_activations_filter *f = &in->filters.v[i];
+        if (!f->filter_key.n || !f->filter_values.n) {
+            return gt_err_aws(err, GT_ERR_INVALID, "InvalidFilter",
+                              "A filter must have a key and values.");
+        }
+        values += f->filter_values.n;
+    }
+    return values <= VALUES_MAX ? 0
+                                : gt_err_aws(err, GT_ERR_INVALID, "InvalidFilter",
+                                             "Filters may have %d values.", VALUES_MAX);
+}
+
 static struct gt_str field(const struct rec_agent_token *t, struct gt_str key)
 {
     return gt_str_is(key, "ActivationIds")         ? t->id
@@ -129,21 +149,28 @@ static void show(struct tx *tx, const struct rec_agent_token *t, struct ssm_acti
 int ssm_describe_activations(struct tx *tx, const struct ssm_describe_activations_in *in,
                              struct ssm_describe_activations_out *out, struct gt_err *err)
 {
+    int r = check_filters(in, err);
+    if (r < 0) {
+        return r;
+    }
     size_t max = in->has_max_results ? (size_t)in->max_results : PAGE;
     char *after = in->next_token.n ? agent_token_record(tx, in->next_token) : NULL;
     struct tx_cursor c = tx_scan(tx, agent_token_record(tx, gt_str("")), after);
     out->activation_list.has = true;
     out->activation_list.v = gt_arena_array(tx_arena(tx), struct ssm_activation, max);
     for (const char *key; (key = tx_next(&c));) {
+        struct gt_arena_mark mark = gt_arena_mark(tx_arena(tx));
+        size_t n = out->activation_list.n;
+        bool full = n == max || (n > 0 && tx_arena(tx)->used > PAGE_BYTES);
         const struct rec_agent_token *t = tx_get(tx, key, &rec_agent_token_desc);
         if (!wanted(t, in)) {
-            continue;
-        }
-        if (out->activation_list.n == max) {
-            out->next_token = out->activation_list.v[max - 1].activation_id;
+            gt_arena_release(tx_arena(tx), mark);
+        } else if (full) {
+            out->next_token = out->activation_list.v[n - 1].activation_id;
             break;
+        } else {
+            show(tx, t, &out->activation_list.v[out->activation_list.n++]);
         }
-        show(tx, t, &out->activation_list.v[out->activation_list.n++]);
     }
     return 0;
 }

@@ -74,9 +74,11 @@ int ssm_describe_instance_information(struct tx *tx,
     out->instance_information_list.v =
         gt_arena_array(tx_arena(tx), struct ssm_instance_information, max);
     for (const char *key; (key = tx_next(&c));) {
+        struct gt_arena_mark mark = gt_arena_mark(tx_arena(tx));
         const struct rec_agent_node_key *k = tx_get(tx, key, &rec_agent_node_key_desc);
         const struct rec_ecs_node *n = wanted(k, in) ? node_of(tx, k->node) : NULL;
         if (!n) {
+            gt_arena_release(tx_arena(tx), mark);
             continue;
         }
         if (out->instance_information_list.n == max) {
