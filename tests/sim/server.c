@@ -157,6 +157,7 @@ void server_clock(struct trial *t, unsigned node)
     t->w.clock_error = between(t, -most, most);
     trace(t, "the server's clock is %lld s ahead", (long long)t->w.clock_error / 1000);
     if (t->w.clock_error > 600000) { /* what is kept for an hour may go */
+        t->stepped = true;
         gt_table_fini(&t->told);
         gt_table_init(&t->told);
         memset(t->by_token, 0, sizeof t->by_token);

@@ -147,6 +147,7 @@ struct trial {
     struct backup backup;
     struct gt_table ended; /* tasks whose nodes had reported their end before a restore */
     bool restored;         /* at some time */
+    bool stepped;          /* at some time, the server's clock, by so much that what ended may go */
 
     struct detector *detector; /* of the server that runs */
     int64_t looked;            /* when it last did */
