@@ -5,15 +5,6 @@
 
 enum { WAIT_MS = 25000, RETRY_MS = 500 };
 
-static void copy(char *to, size_t size, struct gt_str from)
-{
-    GT_ASSERT(from.n < size);
-    if (from.n) {
-        memcpy(to, from.p, from.n);
-    }
-    to[from.n] = '\0';
-}
-
 struct sim_agents *sim_agents_new(struct sim_world *w, const struct sim_rules *rules)
 {
     struct sim_agents *a = gt_new(struct sim_agents);
@@ -190,7 +181,7 @@ const char *agents_name(struct sim_agents *a, struct gt_str name)
     char *kept = gt_table_get(&a->names, name);
     if (!kept) {
         kept = gt_malloc(name.n + 1);
-        copy(kept, name.n + 1, name);
+        agents_copy(kept, name.n + 1, name);
         gt_table_put(&a->names, name, kept);
     }
     return kept;
@@ -277,8 +268,8 @@ static struct sim_task *add_task(struct sim_agents *a, struct sim_node *n, const
                            .acked = told->sequence,
                            .status = TASK_PENDING,
                            .fate = {.run_ms = -1}};
-    copy(t->id, sizeof t->id, gt_str(told->id));
-    copy(t->address, sizeof t->address, gt_str(told->address));
+    agents_copy(t->id, sizeof t->id, gt_str(told->id));
+    agents_copy(t->address, sizeof t->address, gt_str(told->address));
     gt_list_push_back(&n->tasks, &t->link);
     gt_table_put(&n->by_id, gt_str(t->id), t);
     n->n_tasks++;
@@ -311,7 +302,7 @@ static void remember_end(struct sim_agents *a, struct sim_node *n, const char *i
 {
     struct sim_ended *e = gt_new(struct sim_ended);
     e->number = ++a->numbers;
-    copy(e->id, sizeof e->id, gt_str(id));
+    agents_copy(e->id, sizeof e->id, gt_str(id));
     gt_list_push_back(&n->ended, &e->link);
 }
 
@@ -391,8 +382,8 @@ void agents_report_all(struct sim_agents *a, struct sim_node *n)
 
 void agents_registered(struct sim_agents *a, struct sim_node *n, const struct message *m)
 {
-    copy(n->session, sizeof n->session, gt_str(m->new_session));
-    copy(n->memory.cluster_id, sizeof n->memory.cluster_id, gt_str(m->cluster_id));
+    agents_copy(n->session, sizeof n->session, gt_str(m->new_session));
+    agents_copy(n->memory.cluster_id, sizeof n->memory.cluster_id, gt_str(m->cluster_id));
     n->astray = m->astray;
     n->adopted = m->adopted;
     if (n->memory.epoch != m->next_epoch) {

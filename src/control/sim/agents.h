@@ -6,10 +6,10 @@
  * a time; a task that the server wants and that this node never heard of is started when nobody
  * reported on it before, and reported STOPPED when somebody did (its containers went with the
  * machine); every change of a task gets the next sequence number and is reported until it is
- * accepted; what was refused, or is not named in a walk over everything, is dropped. An answer to a
- * poll that was sent before the end of a task was accepted says nothing of that task any more. They
- * remember what they were told last, and say so: to a server of another history they are astray
- * (services/agent/astray.h), keep all as it is and report it, until they are adopted.
+ * answered, as taken or as refused; a task whose end was said, or that is not named in a walk over
+ * everything, is dropped. An answer to a poll that was sent before says nothing of that task any
+ * more. They remember what they were told last, and say so: to a server of another history they
+ * are astray (services/agent/astray.h), keep all as it is and report it, until they are adopted.
  *
  * What differs from one simulation to the next is in struct sim_rules: how long things take, what
  * fails, and what the network does. Without rules everything goes well and takes no time. A

@@ -10,15 +10,6 @@
 
 enum { REPORTS_A_CALL = 200 };
 
-static void copy(char *to, size_t size, struct gt_str from)
-{
-    GT_ASSERT(from.n < size);
-    if (from.n) {
-        memcpy(to, from.p, from.n);
-    }
-    to[from.n] = '\0';
-}
-
 /* ---- messages ---- */
 
 static struct message *new_message(struct sim_agents *a, struct sim_node *n, enum call_kind kind)
@@ -28,7 +19,7 @@ static struct message *new_message(struct sim_agents *a, struct sim_node *n, enu
     m->node = n->index;
     m->life = n->life;
     m->number = ++a->numbers;
-    copy(m->session, sizeof m->session, gt_str(n->session));
+    agents_copy(m->session, sizeof m->session, gt_str(n->session));
     gt_list_push_back(&a->messages, &m->link);
     n->waits[kind] = m->number;
     return m;
@@ -127,7 +118,7 @@ static void take_poll(struct sim_agents *a, struct sim_node *n, const struct mes
     }
     n->revision = m->next_revision;
     n->epoch = m->next_epoch;
-    copy(n->more, sizeof n->more, gt_str(m->next_more));
+    agents_copy(n->more, sizeof n->more, gt_str(m->next_more));
     if (!n->more[0]) {
         walk_ends(a, n);
     }
@@ -244,8 +235,8 @@ static void serve_register(struct sim_agents *a, struct message *m, bool first)
     struct agent_register_node_out out = {0};
     struct core_call c = call(a, m, &agent_op_register_node, &in, &out);
     if (first) {
-        copy(m->new_session, sizeof m->new_session, out.session);
-        copy(m->cluster_id, sizeof m->cluster_id, out.cluster_id);
+        agents_copy(m->new_session, sizeof m->new_session, out.session);
+        agents_copy(m->cluster_id, sizeof m->cluster_id, out.cluster_id);
         m->astray = out.astray;
         m->adopted = out.adopted;
         m->next_epoch = out.epoch;
@@ -259,8 +250,8 @@ static void keep_told(struct sim_agents *a, struct message *m, const struct agen
     for (size_t i = 0; i < out->tasks.n; i++) {
         const struct agent_task *t = &out->tasks.v[i];
         struct told *to = &m->told[m->n_told++];
-        copy(to->id, sizeof to->id, t->id);
-        copy(to->address, sizeof to->address, t->address);
+        agents_copy(to->id, sizeof to->id, t->id);
+        agents_copy(to->address, sizeof to->address, t->address);
         to->family = agents_name(a, t->family);
         to->service = agents_name(a, t->service_name);
         to->revision = t->revision_number;
@@ -271,7 +262,7 @@ static void keep_told(struct sim_agents *a, struct message *m, const struct agen
     m->full = out->full;
     m->next_revision = out->revision;
     m->next_epoch = out->epoch;
-    copy(m->next_more, sizeof m->next_more, out->more);
+    agents_copy(m->next_more, sizeof m->next_more, out->more);
 }
 
 static void park(struct sim_agents *a, struct message *m, const struct core_call *c);
@@ -332,16 +323,9 @@ static void serve_report(struct sim_agents *a, struct message *m, bool first)
     struct agent_report_in in = {.session = gt_str(m->session), .tasks = {v, m->n_said, true}};
     struct agent_report_out out = {0};
     struct core_call c = call(a, m, &agent_op_report, &in, &out);
-    if (!first) {
-        return;
+    if (first) {
+        answer(a, m, &c);
     }
-    for (size_t i = 0; i < out.refused.n; i++) {
-        for (size_t k = 0; k < m->n_said; k++) {
-            m->said[k].refused =
-                m->said[k].refused || gt_str_is(out.refused.v[i].id, m->said[k].id);
-        }
-    }
-    answer(a, m, &c);
 }
 
 static void serve(struct sim_agents *a, struct message *m, bool first, bool over)
@@ -482,7 +466,7 @@ void agents_poll(struct sim_agents *a, struct sim_node *n)
     struct message *m = new_message(a, n, CALL_POLL);
     m->revision = n->revision;
     m->epoch = n->epoch;
-    copy(m->more, sizeof m->more, gt_str(n->more));
+    agents_copy(m->more, sizeof m->more, gt_str(n->more));
     send(a, m);
 }
 

@@ -10,7 +10,7 @@ enum call_kind { CALL_REGISTER, CALL_POLL, CALL_REPORT, CALL_BEAT };
 struct said {
     char id[65];
     int64_t generation, sequence, status, exit_code;
-    bool started, refused;
+    bool started;
     const char *stop_code, *reason;
 };
 
@@ -71,6 +71,16 @@ struct sim_agents {
     struct gt_table waiting; /* prefix -> struct waiting */
     struct gt_table names;   /* families and services, one copy of each */
 };
+
+/* Text that must fit, with a NUL. */
+static inline void agents_copy(char *to, size_t size, struct gt_str from)
+{
+    GT_ASSERT(from.n < size);
+    if (from.n) {
+        memcpy(to, from.p, from.n);
+    }
+    to[from.n] = '\0';
+}
 
 /* agents_calls.c */
 void agents_register(struct sim_agents *a, struct sim_node *n);
