@@ -2,7 +2,6 @@
 #include "trial_priv.h"
 
 #include "control/core/replay.h"
-#include "control/services/agent/agent.h"
 
 /* ---- the server ---- */
 
@@ -193,27 +192,16 @@ void liveness_start(struct trial *t)
 
 static void report(struct trial *t, const struct detector_change *c)
 {
-    struct core_call call;
-    if (c->state == DETECTOR_LIVE) {
-        struct agent_node_back_in in = {.node_id = gt_str(c->node)};
-        struct agent_node_back_out out = {0};
-        call =
-            sim_world_call(&t->w, agent_control(), &agent_op_node_back, &sim_internal, &in, &out);
-    } else {
-        struct agent_node_lost_in in = {.node_id = gt_str(c->node)};
-        struct agent_node_lost_out out = {0};
-        WIRE_SET(&in, held, c->state == DETECTOR_HELD);
-        call =
-            sim_world_call(&t->w, agent_control(), &agent_op_node_lost, &sim_internal, &in, &out);
-        t->result.nodes_lost += c->state == DETECTOR_LOST;
-        t->result.nodes_held += c->state == DETECTOR_HELD;
-    }
+    struct gt_err err;
+    int r = sim_tell_change(&t->w, c, &err);
+    t->result.nodes_lost += c->state == DETECTOR_LOST;
+    t->result.nodes_held += c->state == DETECTOR_HELD;
     static const char *const names[] = {"back", "held", "lost"};
     trace(t, "%s is %s", c->node, names[c->state]);
-    if (call.result < 0 && call.err.kind == GT_ERR_NOT_FOUND) {
+    if (r < 0 && err.kind == GT_ERR_NOT_FOUND) {
         detector_forget(t->detector, gt_str(c->node));
     } else {
-        detector_told(t->detector, c, call.result >= 0, t->w.now);
+        detector_told(t->detector, c, r >= 0, t->w.now);
     }
 }
 

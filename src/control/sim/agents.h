@@ -21,6 +21,7 @@
 #ifndef GT_CONTROL_SIM_AGENTS_H
 #define GT_CONTROL_SIM_AGENTS_H
 
+#include "control/services/agent/detector.h"
 #include "control/services/ecs/task_state.h"
 #include "control/sim/world.h"
 #include "lib/base/list.h"
@@ -144,5 +145,7 @@ void sim_agents_server_restarted(struct sim_agents *a);
 
 /* For messages that an agent would not send: the key of a node. */
 struct principal sim_node_principal(const struct sim_node *n);
+/* What a detector found, as the server's liveness tells it: NodeLost or NodeBack. */
+int sim_tell_change(struct sim_world *w, const struct detector_change *c, struct gt_err *err);
 
 #endif

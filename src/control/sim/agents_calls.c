@@ -502,6 +502,25 @@ void agents_report(struct sim_agents *a, struct sim_node *n)
     send(a, m);
 }
 
+/* ---- what is said of them ---- */
+
+int sim_tell_change(struct sim_world *w, const struct detector_change *c, struct gt_err *err)
+{
+    struct core_call call;
+    if (c->state == DETECTOR_LIVE) {
+        struct agent_node_back_in in = {.node_id = gt_str(c->node)};
+        struct agent_node_back_out out = {0};
+        call = sim_world_call(w, agent_control(), &agent_op_node_back, &sim_internal, &in, &out);
+    } else {
+        struct agent_node_lost_in in = {.node_id = gt_str(c->node)};
+        struct agent_node_lost_out out = {0};
+        WIRE_SET(&in, held, c->state == DETECTOR_HELD);
+        call = sim_world_call(w, agent_control(), &agent_op_node_lost, &sim_internal, &in, &out);
+    }
+    *err = call.err;
+    return call.result;
+}
+
 /* The world's queue may still hold events of messages: it must not be run any more. */
 void agents_free_calls(struct sim_agents *a)
 {

@@ -5,7 +5,6 @@
 #include "control/services/agent/agent.h"
 #include "control/simulate/play_priv.h"
 #include "lib/base/mem.h"
-#include "lib/wire/gen/agent.h"
 
 #include <stdio.h>
 
@@ -20,21 +19,6 @@ static int64_t last_beat(const struct play *p, unsigned node)
 static void hear(struct play *p, unsigned node)
 {
     detector_heard(p->detector, gt_str(p->f->nodes[node].name), last_beat(p, node));
-}
-
-static int tell(struct play *p, const struct detector_change *c)
-{
-    if (c->state == DETECTOR_LIVE) {
-        struct agent_node_back_in in = {.node_id = gt_str(c->node)};
-        struct agent_node_back_out out = {0};
-        return sim_world_call(&p->w, agent_control(), &agent_op_node_back, &sim_internal, &in, &out)
-            .result;
-    }
-    struct agent_node_lost_in in = {.node_id = gt_str(c->node)};
-    struct agent_node_lost_out out = {0};
-    WIRE_SET(&in, held, c->state == DETECTOR_HELD);
-    return sim_world_call(&p->w, agent_control(), &agent_op_node_lost, &sim_internal, &in, &out)
-        .result;
 }
 
 static void say_brake(struct play *p)
@@ -66,7 +50,9 @@ static void look(void *arg, uint64_t unused, uint64_t unused2)
         n = detector_look(p->detector, p->w.now, changed, CHANGES);
         say_brake(p);
         for (size_t i = 0; i < n; i++) {
-            detector_told(p->detector, &changed[i], tell(p, &changed[i]) == 0, p->w.now);
+            struct gt_err err;
+            bool told = sim_tell_change(&p->w, &changed[i], &err) == 0;
+            detector_told(p->detector, &changed[i], told, p->w.now);
         }
     } while (n == CHANGES);
     int64_t rarely = p->s->lost_after / 2 / LOOK_MS * LOOK_MS;
