@@ -3,16 +3,14 @@
 
 bool state_has(struct trial *t, const char *key)
 {
-    const char *found;
     struct gt_str value;
-    return core_next_key(t->w.core, key, NULL, &found, &value) && gt_streq(found, key);
+    return core_get(t->w.core, key, &value);
 }
 
 void *state_get(struct trial *t, const char *key, const struct rec_desc *desc)
 {
-    const char *found;
     struct gt_str value;
-    if (!core_next_key(t->w.core, key, NULL, &found, &value) || !gt_streq(found, key)) {
+    if (!core_get(t->w.core, key, &value)) {
         return NULL;
     }
     void *rec = NULL;

@@ -176,6 +176,15 @@ uint64_t core_hash(const struct core *core)
     return core->hash;
 }
 
+bool core_get(const struct core *core, const char *key, struct gt_str *ret_value)
+{
+    const struct omap_entry *e = omap_get(&core->state, gt_str(key));
+    if (e) {
+        *ret_value = omap_value(e);
+    }
+    return e;
+}
+
 bool core_next_key(const struct core *core, const char *prefix, const char *after,
                    const char **ret_key, struct gt_str *ret_value)
 {

@@ -106,8 +106,10 @@ uint64_t core_bytes(const struct core *core); /* of all keys and values */
 /* Over all (key, value); kept up to date with each write. Equal states have equal hashes. */
 uint64_t core_hash(const struct core *core);
 
-/* Reads outside of a transaction, for tools, invariants and tests: raw entries in order. The
- * result is good until the core's next call. `after` NULL: the first key with the prefix. */
+/* Reads outside of a transaction, for tools, invariants and tests: raw entries, one, or all in
+ * order. The result is good until the core's next call. `after` NULL: the first key with the
+ * prefix. */
+bool core_get(const struct core *core, const char *key, struct gt_str *ret_value);
 bool core_next_key(const struct core *core, const char *prefix, const char *after,
                    const char **ret_key, struct gt_str *ret_value);
 

@@ -121,10 +121,9 @@ static void set_revision(struct track *t, unsigned kind, int64_t revision)
 /* NULL: there is none. Good until the core's next call. */
 static void *get(struct track *t, const char *key, const struct rec_desc *desc)
 {
-    const char *found;
     struct gt_str value;
     void *rec;
-    if (!core_next_key(t->w->core, key, NULL, &found, &value) || !gt_streq(found, key)) {
+    if (!core_get(t->w->core, key, &value)) {
         return NULL;
     }
     GT_ASSERT(rec_decode(desc, value, &t->w->arena, &rec, NULL) == 0);
@@ -197,11 +196,9 @@ static void take_service(struct track *t, const char *key)
 static void take_waiting(struct track *t, const char *key)
 {
     uintptr_t kind = (uintptr_t)gt_table_get(&t->families, gt_str(key + strlen(WAITING_KEYS)));
-    const char *found;
     struct gt_str value;
     GT_ASSERT(kind);
-    t->kinds[kind - 1].waits =
-        core_next_key(t->w->core, key, NULL, &found, &value) && gt_streq(found, key);
+    t->kinds[kind - 1].waits = core_get(t->w->core, key, &value);
     t->kinds[kind - 1].touched = true;
 }
 
