@@ -2,6 +2,7 @@
 import base64
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -509,3 +510,37 @@ def test_a_clock_that_is_wrong(server, agents, busybox, hours, tmp_path):
     event = wait_for(lambda: logs.get_log_events(
         logGroupName=cluster, logStreamName=stream)['events'])[0]
     assert event['message'] == 'now'
+
+
+def test_a_roles_keys_when_the_clock_steps(server, agents, busybox, tmp_path):
+    """An hour back after the agent has found the keys again: they are renewed all the same."""
+    clock = tmp_path / 'clock'
+    clock.write_text('0')
+    ecs, iam = server.client('ecs'), server.client('iam')
+    ecs.create_cluster(clusterName='steps')
+    trust = {'Statement': {'Effect': 'Allow', 'Action': 'sts:AssumeRole',
+                           'Principal': {'Service': 'ecs-tasks.amazonaws.com'}}}
+    role = iam.create_role(RoleName='steps', AssumeRolePolicyDocument=json.dumps(trust))['Role']['Arn']
+    a = agents().join(server.token('--cluster', 'steps'), env=own_clock(clock))
+    a.says('registered with')
+    ecs.register_task_definition(family='steps', networkMode='host', taskRoleArn=role, containerDefinitions=[
+        {'name': 'c', 'image': busybox, 'memory': 64, 'command': ['sleep', '1000']}])
+    arn = ecs.run_task(taskDefinition='steps', cluster='steps')['tasks'][0]['taskArn']
+    wait_for(lambda: ecs.describe_tasks(tasks=[arn], cluster='steps')['tasks'][0]['lastStatus'] == 'RUNNING', 60)
+
+    def keys():
+        """Those that gantry-link has for the task."""
+        found, folder = set(), os.path.join(a.run_dir, 'link', 'tasks')
+        for name in os.listdir(folder):
+            with open(os.path.join(folder, name), 'rb') as f:
+                found |= set(re.findall(rb'"AccessKeyId":"(\w+)"', f.read()))
+        return found
+
+    before = keys()
+    assert len(before) == 1
+    a.stop(signal.SIGKILL)
+    clock.write_text('3600')
+    a.start(env=own_clock(clock))
+    wait_for(lambda: a.status()['standing'] != 'not there')
+    clock.write_text('0')
+    wait_for(lambda: keys() and keys() != before, 40)

@@ -1,7 +1,7 @@
 /*
  * The agent of a node: makes what the server wants of this node true, and reports what is.
  *
- * One libuv loop owns all state. Three threads talk to the server (poll, report, logs), and
+ * One libuv loop owns all state. Four threads talk to the server (poll, report, peers, logs), and
  * blocking work runs on libuv's pool (networks, removals) or on threads of its own (pulls); all of
  * them hand their results to the loop. A task is a level-triggered state machine (step.c): whatever
  * happens, task_step() looks at how things are and does what comes next.

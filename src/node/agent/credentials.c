@@ -18,7 +18,6 @@ enum {
     PAUSE_MS = 500,   /* between them */
     RENEWALS = 8,     /* at a time: after a restart of the agent all are due at once */
     AGAIN_MS = 60000, /* a renewal that came to nothing */
-    FOUND_MS = 10000, /* keys that were found are renewed soon: when they end is not known */
 };
 
 bool task_has_role(const struct task *t)
@@ -83,7 +82,7 @@ static int ask(struct node *n, const char *task, atomic_bool *give_up, char **re
     r = r < 0 ? r : api_call(client, &agent_op_task_credentials, &in, &a, &out, err);
     if (r == 0) {
         *ret_json = document(&out);
-        *ret_due_ms = gt_clock_real_ms() + (out.expires_at - out.issued_at) / 2;
+        *ret_due_ms = out.issued_at + (out.expires_at - out.issued_at) / 2;
     } else if (client) {
         if (gt_streq(api_client_exception(client), "StaleSessionException")) {
             err->kind = GT_ERR_UNAVAILABLE; /* it has just been replaced: not the last word */
@@ -130,8 +129,8 @@ void task_keys_find(struct task *t)
         return; /* its containers know an id that nobody knows any more */
     }
     snprintf(t->keys.id, sizeof t->keys.id, GT_STR_FMT, GT_STR_ARG(l.credentials[0].id));
-    task_keys_take(t, gt_strndup(l.credentials[0].json.p, l.credentials[0].json.n),
-                   gt_clock_real_ms() + FOUND_MS);
+    /* When they end is not known: newer ones are to be had at once. */
+    task_keys_take(t, gt_strndup(l.credentials[0].json.p, l.credentials[0].json.n), 0);
 }
 
 /* --- renewal: the task may be gone when the answer comes */
@@ -162,7 +161,7 @@ static void renewed(struct node *n, void *arg)
         }
     } else if (t) {
         gt_warn("task %s: the keys of its role are not renewed: %s", t->id, w->err.msg);
-        t->keys.due_ms = gt_clock_real_ms() + AGAIN_MS;
+        t->keys.again_ms = gt_clock_mono_ms() + AGAIN_MS;
     }
     if (t) {
         t->keys.renewing = false;
@@ -182,7 +181,7 @@ static void start_renewal(struct task *t)
 
 void node_keys_tick(struct node *n)
 {
-    int64_t now = gt_clock_real_ms();
+    int64_t now = node_now(n), steady = gt_clock_mono_ms();
     char session[SESSION_ID_MAX];
     int room = RENEWALS;
     struct gt_table_iter it = {0}, again = {0};
@@ -195,7 +194,7 @@ void node_keys_tick(struct node *n)
     for (struct gt_table_entry *e; room > 0 && (e = gt_table_next(&n->tasks, &again));) {
         struct task *t = e->value;
         if (t->keys.json && !t->keys.renewing && now >= t->keys.due_ms &&
-            t->phase < TASK_CLEANING) {
+            steady >= t->keys.again_ms && t->phase < TASK_CLEANING) {
             start_renewal(t);
             room--;
         }

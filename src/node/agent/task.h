@@ -41,7 +41,8 @@ struct health {
 struct task_keys {
     char id[40]; /* the end of AWS_CONTAINER_CREDENTIALS_RELATIVE_URI; "": the task has no role */
     char *json;  /* NULL: none yet */
-    int64_t due_ms; /* when newer ones are to be had */
+    int64_t due_ms;   /* when newer ones are to be had, by the server's clock */
+    int64_t again_ms; /* not before this, by the monotonic clock: the last try came to nothing */
     bool renewing;
 };
 
