@@ -1,10 +1,11 @@
 """Container instances through the ECS API."""
 import json
+import os
 import subprocess
 
 import pytest
 
-from conftest import wait_for
+from conftest import BIN, wait_for
 from fake_node import FakeNode, Refused
 from server import Server
 
@@ -47,6 +48,13 @@ def make_service(ecs, count, constraints=(), put=(), **percent):
     ecs.create_service(serviceName='web', taskDefinition='web', desiredCount=count,
                        placementConstraints=list(constraints), deploymentConfiguration=percent)
     ecs.get_waiter('services_stable').wait(services=['web'], WaiterConfig=dict(Delay=1, MaxAttempts=30))
+
+
+@pytest.mark.parametrize('verb', ['drain', 'fence'])
+def test_no_node_at_all(server, verb):
+    r = subprocess.run([os.path.join(BIN, 'gantry'), verb, 'nope', '--state', server.state], text=True,
+                       capture_output=True, timeout=60)
+    assert (r.returncode, r.stderr) == (1, f"gantry {verb}: no node 'nope'\n")
 
 
 def test_a_node_is_drained_and_taken_back(server):

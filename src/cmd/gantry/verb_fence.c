@@ -41,8 +41,9 @@ int cmd_fence(int argc, char **argv)
     if ((r = cli_open(&c, state)) != 0) {
         return r;
     }
-    r = nodes_list(&c, &all, &err) < 0 ? cli_fail(&err) : 0;
-    for (int i = 1; i < argc && all.n; i++) {
+    bool listed = nodes_list(&c, &all, &err) == 0;
+    r = listed ? 0 : cli_fail(&err);
+    for (int i = 1; listed && i < argc; i++) {
         const struct admin_node *n = nodes_find(&all, "fence", argv[i]);
         r = !n || fence(&c, n, undo) ? 1 : r;
     }
