@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+enum { COLUMNS = 3 };
+
 /* One answer of the agent; NULL when it went away. */
 static json_t *answer(int fd)
 {
@@ -35,16 +37,32 @@ static int check(const json_t *root)
     return 0;
 }
 
-static void print_images(const json_t *list)
+struct table {
+    struct gt_arena arena; /* of the cells' texts */
+    const char **cells;
+    size_t rows;
+};
+
+static void add(struct table *t, const char *name, const char *digest, const char *size)
+{
+    t->cells = gt_realloc(t->cells, (t->rows + 1) * COLUMNS * sizeof *t->cells);
+    const char **cell = &t->cells[t->rows++ * COLUMNS];
+    cell[0] = gt_arena_strdup(&t->arena, name ? name : "");
+    cell[1] = gt_arena_printf(&t->arena, "%.19s", digest ? digest : "");
+    cell[2] = gt_arena_printf(&t->arena, "%10s", size);
+}
+
+static void add_images(struct table *t, const json_t *list)
 {
     size_t i;
     json_t *o;
     json_array_foreach(list, i, o)
     {
-        const char *name = json_string_value(json_object_get(o, "name"));
-        const char *digest = json_string_value(json_object_get(o, "digest"));
-        printf("%-48s  %-19.19s  %7.1f MB\n", name ? name : "", digest ? digest : "",
-               (double)json_integer_value(json_object_get(o, "size")) / 1e6);
+        char size[32];
+        snprintf(size, sizeof size, "%.1f MB",
+                 (double)json_integer_value(json_object_get(o, "size")) / 1e6);
+        add(t, json_string_value(json_object_get(o, "name")),
+            json_string_value(json_object_get(o, "digest")), size);
     }
 }
 
@@ -52,17 +70,22 @@ static int list(int fd)
 {
     json_t *root = ask(fd, json_pack("{s:s}", "op", "images"));
     int r = check(root);
-    if (r == 0) {
-        printf("%-48s  %-19s  %10s\n", "IMAGE", "DIGEST", "SIZE");
-    }
+    struct table t = {0};
+    gt_arena_init(&t.arena, 64UL << 20);
+    add(&t, "IMAGE", "DIGEST", "SIZE");
     for (bool more = r == 0; more;) {
-        print_images(json_object_get(root, "images"));
+        add_images(&t, json_object_get(root, "images"));
         more = json_is_true(json_object_get(root, "more"));
         json_decref(root);
         root = more ? answer(fd) : NULL;
         more = more && root;
     }
     json_decref(root);
+    if (r == 0) {
+        cli_columns(t.cells, t.rows, COLUMNS);
+    }
+    free(t.cells);
+    gt_arena_fini(&t.arena);
     return r;
 }
 

@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+enum { COLUMNS = 4 };
+
 static int64_t number(const char *text)
 {
     char *rest = NULL;
@@ -30,24 +32,33 @@ static int create(struct cli *c, struct admin_create_token_in *in)
     return 0;
 }
 
+static void add(struct gt_arena *a, const struct admin_token *t, const char **cell)
+{
+    char until[25];
+    gt_time_rfc3339(t->expires_at, until);
+    cell[0] = gt_arena_str(a, t->id);
+    cell[1] = gt_arena_printf(a, "%lld/%lld", (long long)t->used, (long long)t->uses);
+    cell[2] = gt_arena_strdup(a, until);
+    cell[3] = gt_arena_printf(a, GT_STR_FMT "%s",
+                              GT_STR_ARG(t->cluster.n ? t->cluster : GT_STR_LIT("any")),
+                              t->external ? " (EXTERNAL)" : "");
+}
+
 static int list(struct cli *c)
 {
+    static const char *const head[COLUMNS] = {"ID", "USED", "EXPIRES", "CLUSTER"};
     struct gt_err err = GT_ERR_INIT;
     struct admin_list_tokens_in in = {0};
     struct admin_list_tokens_out out = {0};
     if (api_call(c->client, &admin_op_list_tokens, &in, &c->arena, &out, &err) < 0) {
         return cli_fail(&err);
     }
-    printf("%-36s  %-7s  %-24s  %s\n", "ID", "USED", "EXPIRES", "CLUSTER");
+    const char **cells = gt_arena_array(&c->arena, const char *, (out.tokens.n + 1) * COLUMNS);
+    memcpy(cells, head, sizeof head);
     for (size_t i = 0; i < out.tokens.n; i++) {
-        const struct admin_token *t = &out.tokens.v[i];
-        char until[25], used[32];
-        gt_time_rfc3339(t->expires_at, until);
-        snprintf(used, sizeof used, "%lld/%lld", (long long)t->used, (long long)t->uses);
-        printf("%-36.*s  %-7s  %-24s  %.*s%s\n", GT_STR_ARG(t->id), used, until,
-               (int)(t->cluster.n ? t->cluster.n : 3), t->cluster.n ? t->cluster.p : "any",
-               t->external ? " (EXTERNAL)" : "");
+        add(&c->arena, &out.tokens.v[i], &cells[(i + 1) * COLUMNS]);
     }
+    cli_columns(cells, out.tokens.n + 1, COLUMNS);
     return 0;
 }
 
