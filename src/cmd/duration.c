@@ -17,9 +17,9 @@ bool duration_parse(const char *text, int64_t *ret)
     }
     long long n = strtoll(text, &rest, 10);
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
-        if (strcmp(rest, units[i].name) == 0) {
+        if (strcmp(rest, units[i].name) == 0 && n <= TEN_YEARS / units[i].seconds) {
             *ret = (int64_t)n * units[i].seconds;
-            return n <= TEN_YEARS / units[i].seconds;
+            return true;
         }
     }
     return false;
