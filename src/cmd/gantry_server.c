@@ -1,4 +1,5 @@
 /* gantry-server: the control plane. */
+#include "cmd/duration.h"
 #include "cmd/options.h"
 #include "cmd/server_place.h"
 #include "cmd/server_tools.h"
@@ -8,7 +9,6 @@
 #include "lib/base/log.h"
 #include "lib/base/size.h"
 
-#include <errno.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -33,17 +33,16 @@ static bool names_fit(const struct server_options *o)
 static bool number_fits(const char *option, const char *text, long min, long max, long unit,
                         int64_t *ret)
 {
-    char *rest = NULL;
-    long n = text ? strtol(text, &rest, 10) : 0;
+    int64_t n;
     if (!text) {
         return true;
     }
-    if (rest == text || *rest || n < min || n > max) {
+    if (!number_parse(text, min, max, &n)) {
         fprintf(stderr, "gantry-server: --%s '%s' is no number from %ld to %ld\n", option, text,
                 min, max);
         return false;
     }
-    *ret = (int64_t)n * unit;
+    *ret = n * unit;
     return true;
 }
 
@@ -51,40 +50,24 @@ struct history {
     const char *age, *size, *snapshots;
 };
 
-/* "30m", "12h", "7d" */
-static bool parse_age(const char *text, int64_t *ret)
-{
-    char *unit;
-    errno = 0;
-    long n = strtol(text, &unit, 10);
-    int64_t ms = *unit == 'm' ? 60000 : *unit == 'h' ? 3600000 : *unit == 'd' ? 86400000 : 0;
-    if (errno || unit == text || n < 1 || n > 100000 || !ms || unit[1]) {
-        return false;
-    }
-    *ret = n * ms;
-    return true;
-}
-
 static bool take_history(const struct history *h, struct retention *r)
 {
-    if (h->age && !parse_age(h->age, &r->age_ms)) {
+    int64_t seconds, snapshots = r->snapshots;
+    if (h->age && (!duration_parse(h->age, &seconds) || seconds < 1)) {
         fprintf(stderr, "gantry-server: --history-age '%s' is not like 30m, 12h or 7d\n", h->age);
         return false;
+    }
+    if (h->age) {
+        r->age_ms = seconds * 1000;
     }
     if (h->size && (!gt_size_parse(gt_str(h->size), &r->bytes) || r->bytes < GT_MIB)) {
         fprintf(stderr, "gantry-server: --history-size '%s' is not like 500m or 2g\n", h->size);
         return false;
     }
-    if (h->snapshots) {
-        char *end;
-        long n = strtol(h->snapshots, &end, 10);
-        if (end == h->snapshots || *end || n < 1 || n > 50) {
-            fprintf(stderr, "gantry-server: --history-snapshots '%s' is not from 1 to 50\n",
-                    h->snapshots);
-            return false;
-        }
-        r->snapshots = (unsigned)n;
+    if (!number_fits("history-snapshots", h->snapshots, 1, 50, 1, &snapshots)) {
+        return false;
     }
+    r->snapshots = (unsigned)snapshots;
     return true;
 }
 

@@ -22,16 +22,15 @@ static int fail(const struct gt_err *err)
 }
 
 /* Of an option: a whole number in bounds. */
-static bool number(const char *option, const char *text, uint64_t low, uint64_t high, uint64_t *ret)
+static bool number(const char *option, const char *text, int64_t low, int64_t high, uint64_t *ret)
 {
-    char *end;
-    errno = 0;
-    *ret = strtoull(text, &end, 10);
-    if (errno || *end || text[0] < '0' || text[0] > '9' || *ret < low || *ret > high) {
-        fprintf(stderr, "gantry simulate: --%s must be a whole number, %llu to %llu, not '%s'\n",
-                option, (unsigned long long)low, (unsigned long long)high, text);
+    int64_t n;
+    if (!number_parse(text, low, high, &n)) {
+        fprintf(stderr, "gantry simulate: --%s must be a whole number, %lld to %lld, not '%s'\n",
+                option, (long long)low, (long long)high, text);
         return false;
     }
+    *ret = (uint64_t)n;
     return true;
 }
 

@@ -1,7 +1,9 @@
 #include "cmd/options.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct parser {
@@ -175,6 +177,17 @@ int options_parse_mixed(const struct option_def *defs, const char *usage, const 
     }
     *argc = n;
     return 0;
+}
+
+bool number_parse(const char *text, int64_t least, int64_t most, int64_t *ret)
+{
+    errno = 0;
+    long long n = strtoll(text, NULL, 10);
+    if (!text[0] || text[strspn(text, "0123456789")] || errno || n < least || n > most) {
+        return false;
+    }
+    *ret = n;
+    return true;
 }
 
 bool region_name_fits(const char *name)

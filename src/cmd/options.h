@@ -6,6 +6,7 @@
 #define GT_CMD_OPTIONS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct option_list {
     const char *v[64];
@@ -35,6 +36,8 @@ int options_parse(const struct option_def *defs, const char *usage, const char *
 int options_parse_mixed(const struct option_def *defs, const char *usage, const char *what,
                         int *argc, char **argv);
 
+/* A whole number, digits alone, from `least` to `most`. False: it is none, and *ret stays. */
+bool number_parse(const char *text, int64_t least, int64_t most, int64_t *ret);
 /* Lower case letters, digits and '-', at most 32. */
 bool region_name_fits(const char *name);
 

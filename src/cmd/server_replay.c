@@ -81,15 +81,12 @@ int server_replay(int argc, char **argv)
     if (r != 0) {
         return r < 0 ? 0 : r;
     }
-    if (to) {
-        char *end;
-        errno = 0;
-        options.to = strtoull(to, &end, 10);
-        if (errno || *end || end == to || to[0] == '-' || options.to == 0) {
-            fprintf(stderr, "gantry replay: --to '%s' is not a revision\n", to);
-            return 2;
-        }
+    int64_t last = 0;
+    if (to && !number_parse(to, 1, INT64_MAX, &last)) {
+        fprintf(stderr, "gantry replay: --to '%s' is not a revision\n", to);
+        return 2;
     }
+    options.to = (uint64_t)last;
     gt_auto_free char *path =
         journal ? gt_strdup(journal) : gt_asprintf("%s/server/core.db", state);
     if (access(path, R_OK) != 0) {

@@ -1,3 +1,4 @@
+#include "cmd/duration.h"
 #include "cmd/gantry/cli.h"
 #include "lib/base/clock.h"
 #include "lib/base/file.h"
@@ -120,12 +121,9 @@ int cli_instance(const char *state, struct instance *ret)
 
 bool cli_time(const char *text, int64_t *ret_ms)
 {
-    char *rest = NULL;
-    long long n = strtoll(text, &rest, 10);
-    const char *units = "smhd", *unit = *rest ? strchr(units, *rest) : NULL;
-    static const int64_t ms[] = {1000, 60000, 3600000, 86400000};
-    if (rest != text && unit && !rest[1] && n >= 0 && n < 100000) {
-        *ret_ms = gt_clock_real_ms() - n * ms[unit - units];
+    int64_t seconds;
+    if (duration_parse(text, &seconds)) {
+        *ret_ms = gt_clock_real_ms() - seconds * 1000;
         return true;
     }
     return wire_time_parse(gt_str(text), ret_ms) == 0 && *ret_ms >= 1;

@@ -56,9 +56,8 @@ static int mebibytes(const char *what, const char *text, int64_t *ret)
 
 static int whole(const char *what, const char *text, int64_t *ret)
 {
-    char *rest = NULL;
-    *ret = strtoll(text, &rest, 10);
-    return rest == text || *rest || *ret < 0 ? wrong("%s '%s' is no whole number", what, text) : 0;
+    return number_parse(text, 0, INT64_MAX, ret) ? 0
+                                                 : wrong("%s '%s' is no whole number", what, text);
 }
 
 /* "nginx" and "web:1" mean a repository of this Gantry when it has one of that name. */

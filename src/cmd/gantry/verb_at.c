@@ -12,18 +12,11 @@
 
 static int take_when(const char *text, struct admin_describe_revision_in *in)
 {
-    char *end;
-    errno = 0;
-    long long n = strtoll(text, &end, 10);
-    if (end != text && !*end) {
-        if (errno || n < 1) {
-            fprintf(stderr, "gantry at: '%s' is no revision\n", text);
-            return 2;
-        }
-        WIRE_SET(in, revision, n);
+    int64_t ms;
+    in->has_revision = number_parse(text, 1, INT64_MAX, &in->revision);
+    if (in->has_revision) {
         return 0;
     }
-    int64_t ms;
     if (!cli_time(text, &ms)) {
         fprintf(stderr,
                 "gantry at: '%s' is neither a revision nor a time like 10m or "

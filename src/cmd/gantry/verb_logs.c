@@ -149,12 +149,11 @@ static int parse_since(const char *text, int64_t *ret_ms)
 
 static int parse_tail(const char *text, int *ret)
 {
-    char *rest = NULL;
-    long n = strtol(text, &rest, 10);
+    int64_t n;
     if (gt_streq(text, "all")) {
         return 0;
     }
-    if (rest == text || *rest || n < 0 || n > CLI_TAIL_MAX) {
+    if (!number_parse(text, 0, CLI_TAIL_MAX, &n)) {
         fprintf(stderr, "gantry logs: --tail '%s' is no number from 0 to %d\n", text, CLI_TAIL_MAX);
         return 2;
     }

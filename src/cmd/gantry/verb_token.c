@@ -8,13 +8,6 @@
 
 enum { COLUMNS = 4 };
 
-static int64_t number(const char *text)
-{
-    char *rest = NULL;
-    long long n = strtoll(text, &rest, 10);
-    return rest == text || *rest ? -1 : n;
-}
-
 static int create(struct cli *c, struct admin_create_token_in *in)
 {
     struct gt_err err = GT_ERR_INIT;
@@ -86,10 +79,8 @@ static int take(struct admin_create_token_in *in, const char *ttl, const char *u
     if (ttl) {
         WIRE_SET(in, seconds, seconds);
     }
-    if (uses) {
-        WIRE_SET(in, uses, number(uses));
-    }
-    if (uses && (in->uses < 1 || in->uses > 1000)) {
+    in->has_uses = uses != NULL;
+    if (uses && !number_parse(uses, 1, 1000, &in->uses)) {
         fprintf(stderr, "gantry token: --uses '%s' is not a number from 1 to 1000\n", uses);
         return 2;
     }

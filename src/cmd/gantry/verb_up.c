@@ -304,9 +304,8 @@ static int check_names(const char *port, const char *name, const char *region)
 {
     static const char allowed[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
-    char *rest = NULL;
-    long n = strtol(port, &rest, 10);
-    if (rest == port || *rest || n < 1 || n > 65535) {
+    int64_t n;
+    if (!number_parse(port, 1, UINT16_MAX, &n)) {
         fprintf(stderr, "gantry up: --port '%s' is no number from 1 to 65535\n", port);
         return 2;
     }
