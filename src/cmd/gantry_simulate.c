@@ -63,13 +63,23 @@ static struct scenario *load(const char *path, const struct scenario *start, str
     return scenario_read(path, kept, start, a, err);
 }
 
+/* All of it, or an error that says what it was to be. */
+static int put(int fd, const struct gt_buf *b, const char *what, struct gt_err *err)
+{
+    if (!gt_buf_ok(b)) {
+        return gt_err_set(err, GT_ERR_TOO_LARGE, "%s is longer than %lu bytes", what, REPORT_MAX);
+    }
+    int r = fd < 0 ? -errno : gt_write_full(fd, b->p, b->n);
+    return r < 0 ? gt_err_errno(err, -r, "write %s", what) : 0;
+}
+
 static int write_svg(const char *path, const struct outcome *o, struct gt_err *err)
 {
     gt_auto_buf struct gt_buf b = GT_BUF_INIT(REPORT_MAX);
+    gt_auto_free char *what = gt_asprintf("'%s'", path);
     report_svg(o, &b);
     gt_auto_close int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    int r = fd < 0 ? -errno : gt_write_full(fd, b.p, b.n);
-    return r < 0 ? gt_err_errno(err, -r, "write '%s'", path) : 0;
+    return put(fd, &b, what, err);
 }
 
 static int report(const struct options *o, const struct outcome *const *outcomes, size_t n,
@@ -81,12 +91,9 @@ static int report(const struct options *o, const struct outcome *const *outcomes
     } else {
         report_table(outcomes, n, &b);
     }
-    if (!gt_buf_ok(&b)) {
-        return gt_err_set(err, GT_ERR_TOO_LARGE, "the report is longer than %lu bytes", REPORT_MAX);
-    }
-    int r = gt_write_full(STDOUT_FILENO, b.p, b.n);
+    int r = put(STDOUT_FILENO, &b, "the report", err);
     if (r < 0) {
-        return gt_err_errno(err, -r, "write the report");
+        return r;
     }
     return o->svg ? write_svg(o->svg, outcomes[0], err) : 0;
 }
@@ -99,7 +106,7 @@ static int play(const struct options *o, const struct scenario *s, struct gt_are
     struct gt_arena outcomes;
     const struct outcome *v[SCENARIO_REPEAT_MAX];
     machines_init(&f, s, a);
-    gt_arena_init(&outcomes, 8 * GT_GIB);
+    gt_arena_init(&outcomes, 2 * OUTCOMES_MAX);
     int r = 0;
     for (int64_t i = 0; r == 0 && i < s->repeat; i++) {
         v[i] = simulate_play(s, &f, s->seed + (uint64_t)i, &outcomes, err);
@@ -115,8 +122,7 @@ static int export(const struct scenario *s, struct gt_err *err)
 {
     gt_auto_buf struct gt_buf b = GT_BUF_INIT(REPORT_MAX);
     scenario_write(s, &b);
-    int r = gt_write_full(STDOUT_FILENO, b.p, b.n);
-    return r < 0 ? gt_err_errno(err, -r, "write the scenario") : 0;
+    return put(STDOUT_FILENO, &b, "the scenario", err);
 }
 
 /* path NULL: nothing but what `start` has. */

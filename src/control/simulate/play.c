@@ -15,7 +15,6 @@ enum {
     SETTLE_PATIENCE_MS = 60000,
     SETTLE_MAX_MS = 2 * 3600 * 1000,
     SAMPLES = 600, /* about so many, unless the scenario says */
-    SAMPLE_VALUES_MAX = 20000000,
 };
 
 int64_t play_now(const struct play *p)
@@ -190,17 +189,26 @@ static void make_outcome(struct play *p, uint64_t seed, struct gt_arena *a)
     p->out = o;
 }
 
-static int check_samples(const struct play *p)
+/* What grows with more than one part of the scenario; arrays that grow are copied as they do. */
+static int check_size(const struct play *p)
 {
-    int64_t samples = p->s->duration / p->out->sample_every;
-    int64_t each = (int64_t)(p->s->n_services + p->f->n_zones);
-    if (samples * each <= SAMPLE_VALUES_MAX) {
+    size_t services = p->s->n_services, zones = p->f->n_zones, happenings = 0;
+    size_t samples = (size_t)(p->s->duration / p->out->sample_every) + 2;
+    for (size_t i = 0; i < p->s->n_events; i++) {
+        happenings += (size_t)happening_times(p->s, &p->s->events[i]);
+    }
+    size_t each = samples * (services + zones + 1) * 2 * sizeof(float) +
+                  happenings * services * 2 * sizeof(struct outcome_recovery) +
+                  p->f->n_nodes * services * sizeof(uint32_t) + zones * services * sizeof(size_t);
+    size_t all = each * (size_t)p->s->repeat;
+    if (all <= OUTCOMES_MAX) {
         return 0;
     }
-    return scenario_wrong(p->s, (struct place_said){0}, p->err,
-                          "sampleEvery makes %lld samples of %lld services and zones; %d values "
-                          "are kept at most",
-                          (long long)samples, (long long)each, SAMPLE_VALUES_MAX);
+    return scenario_wrong(
+        p->s, (struct place_said){0}, p->err,
+        "%lld seeds would take %zu MiB, more than %lu: %zu samples and %zu events of %zu "
+        "services",
+        (long long)p->s->repeat, all >> 20, OUTCOMES_MAX >> 20, samples, happenings, services);
 }
 
 static void close_play(struct play *p)
@@ -236,7 +244,7 @@ struct outcome *simulate_play(const struct scenario *s, const struct machines *f
     struct sim_rules rules = {.arg = &p, .fate = fate};
     *err = GT_ERR_INIT;
     make_outcome(&p, seed, a);
-    if (check_samples(&p) < 0 || sim_world_open(&p.w, &options, err) < 0) {
+    if (check_size(&p) < 0 || sim_world_open(&p.w, &options, err) < 0) {
         return NULL;
     }
     gt_list_init(&p.runs);

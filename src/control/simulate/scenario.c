@@ -201,6 +201,11 @@ static int check_target(const struct scenario *s, const struct happening *h,
                           t->zone.n ? "zone" : "group", GT_STR_ARG(name));
 }
 
+int64_t happening_times(const struct scenario *s, const struct happening *h)
+{
+    return h->every ? (s->duration - h->at) / h->every + 1 : 1;
+}
+
 static int check_events(const struct scenario *s, const struct gt_table *nodes, struct gt_err *err)
 {
     int64_t all = 0;
@@ -209,7 +214,7 @@ static int check_events(const struct scenario *s, const struct gt_table *nodes, 
         if (h->at > s->duration) {
             return scenario_wrong(s, h->said, err, "an event after the scenario's end");
         }
-        all += h->every ? (s->duration - h->at) / h->every + 1 : 1;
+        all += happening_times(s, h);
         if (all > SCENARIO_HAPPENINGS_MAX) {
             return scenario_wrong(s, h->said, err,
                                   "more than %d events, with those that come again",

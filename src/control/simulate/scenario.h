@@ -187,6 +187,9 @@ int scenario_check(const struct scenario *s, struct gt_err *err);
 int scenario_wrong(const struct scenario *s, struct place_said at, struct gt_err *err,
                    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
+/* How often it comes. */
+int64_t happening_times(const struct scenario *s, const struct happening *h);
+
 /* The load's value at a time, and what desiredCount follows from it. */
 double load_value(const struct load *l, int64_t at);
 int64_t load_desired(const struct load *l, int64_t at);

@@ -222,6 +222,27 @@ GT_TEST(the_api_refuses)
     }
 }
 
+/* What all seeds together would keep is bounded, not only what one does. */
+GT_TEST(too_much_to_keep_is_refused)
+{
+    static const char *const more[] = {
+        "sampleEvery: 100ms\nrepeat: 100\n",
+        "repeat: 100\nevents: [{at: 0, every: 2s, lose: {zone: a}}]\n"};
+    gt_auto_buf struct gt_buf services = GT_BUF_INIT(100000);
+    for (int i = 0; i < 250; i++) {
+        gt_buf_printf(&services, "- {name: s%d, desiredCount: 0, cpu: 1, memory: 6}\n", i);
+    }
+    for (size_t i = 0; i < GT_ARRAY_LEN(more); i++) {
+        struct played p;
+        gt_auto_free char *text =
+            gt_asprintf("duration: 10000s\n" NODES "services:\n%s%s", services.p, more[i]);
+        play(&p, text);
+        assert_null(p.o);
+        assert_non_null(strstr(p.err.msg, "100 seeds would take "));
+        done(&p);
+    }
+}
+
 #define EVERYTHING                                                                                 \
     "duration: 20m\n" NODES WEB                                                                    \
     "load: [{service: web, requestsPerTask: 10, points: {0: 60, 10m: 300, 20m: 60}}]\n"            \
@@ -256,4 +277,4 @@ GT_RUN(GT_CASE(a_quiet_hour_changes_nothing), GT_CASE(a_lost_zone_is_replaced),
        GT_CASE(too_many_lost_nodes_put_the_brake_on), GT_CASE(what_does_not_fit_is_said),
        GT_CASE(a_deploy_keeps_the_minimum), GT_CASE(a_drained_node_is_emptied),
        GT_CASE(jobs_wait_for_room), GT_CASE(a_load_is_followed), GT_CASE(the_api_refuses),
-       GT_CASE(the_same_seed_is_the_same_outcome))
+       GT_CASE(too_much_to_keep_is_refused), GT_CASE(the_same_seed_is_the_same_outcome))
