@@ -58,6 +58,16 @@ static void cell(const struct table *t, struct grid *g, value_fn *value, size_t 
     }
 }
 
+/* Nothing, where only the headings are there. */
+static void print_grid(const struct table *t, struct grid *g)
+{
+    if (g->at > g->columns) {
+        gt_buf_putc(t->to, '\n');
+        grid_print(g, t->to);
+    }
+    grid_fini(g);
+}
+
 static const char *clock_text(struct gt_buf *b, int64_t ms)
 {
     gt_buf_reset(b);
@@ -116,9 +126,7 @@ static void services(const struct table *t)
             cell(t, &g, in_zone, i * t->f->n_zones + k, COUNT);
         }
     }
-    gt_buf_putc(t->to, '\n');
-    grid_print(&g, t->to);
-    grid_fini(&g);
+    print_grid(t, &g);
 }
 
 static void loads(const struct table *t)
@@ -126,23 +134,17 @@ static void loads(const struct table *t)
     static const char *const headings[] = {"<LOAD", "REQUESTS/S A TASK", "AT MOST",
                                            "OVERLOADED FOR", NULL};
     struct grid g;
-    size_t shown = 0;
     grid_init(&g, headings);
     for (size_t i = 0; i < t->s->n_loads; i++) {
         const struct load *l = &t->s->loads[i];
         if (l->requests_per_task > 0) {
-            shown++;
             grid_cell(&g, GT_STR_FMT, GT_STR_ARG(t->s->services[l->service].task.name));
             grid_cell(&g, "%.6g", l->requests_per_task);
             cell(t, &g, service_busiest, l->service, RATE);
             cell(t, &g, service_overloaded, l->service, TIME);
         }
     }
-    if (shown) {
-        gt_buf_putc(t->to, '\n');
-        grid_print(&g, t->to);
-    }
-    grid_fini(&g);
+    print_grid(t, &g);
 }
 
 /* ---- events ---- */
@@ -207,16 +209,11 @@ static void events(const struct table *t)
                                            NULL};
     size_t n = GT_MIN(t->o[0]->n_events, (size_t)EVENTS_SHOWN);
     struct grid g;
-    if (!n) {
-        return;
-    }
     grid_init(&g, headings);
     for (size_t i = 0; i < n; i++) {
         event(t, &g, i);
     }
-    gt_buf_putc(t->to, '\n');
-    grid_print(&g, t->to);
-    grid_fini(&g);
+    print_grid(t, &g);
     if (n < t->o[0]->n_events) {
         gt_buf_printf(t->to, "... and %zu more events: --format json has all\n",
                       t->o[0]->n_events - n);
@@ -298,9 +295,7 @@ static void utilisation(const struct table *t)
         grid_cell(&g, "1");
         uses(t, &g, node, at);
     }
-    gt_buf_putc(t->to, '\n');
-    grid_print(&g, t->to);
-    grid_fini(&g);
+    print_grid(t, &g);
 }
 
 /* ---- what did not fit ---- */
@@ -337,43 +332,36 @@ static void unplaced(const struct table *t, struct gt_str name, const struct out
     }
 }
 
-/* Of the seed where most did not fit. */
-static const struct outcome_unplaced *worst_service(const struct table *t, size_t i)
+/* Of a service, or behind them of a job. */
+static const struct outcome_unplaced *unplaced_of(const struct outcome *o, size_t kind)
 {
-    const struct outcome_unplaced *worst = &t->o[0]->services[i].unplaced;
-    for (size_t k = 1; k < t->n; k++) {
-        const struct outcome_unplaced *u = &t->o[k]->services[i].unplaced;
-        worst = u->missing > worst->missing ? u : worst;
-    }
-    return worst;
+    size_t services = o->scenario->n_services;
+    return kind < services ? &o->services[kind].unplaced : &o->jobs[kind - services].unplaced;
 }
 
-static const struct outcome_unplaced *worst_job(const struct table *t, size_t i)
+/* Of the seed where most did not fit. */
+static const struct outcome_unplaced *worst(const struct table *t, size_t kind)
 {
-    const struct outcome_unplaced *worst = &t->o[0]->jobs[i].unplaced;
+    const struct outcome_unplaced *most = unplaced_of(t->o[0], kind);
     for (size_t k = 1; k < t->n; k++) {
-        const struct outcome_unplaced *u = &t->o[k]->jobs[i].unplaced;
-        worst = u->missing > worst->missing ? u : worst;
+        const struct outcome_unplaced *u = unplaced_of(t->o[k], kind);
+        most = u->missing > most->missing ? u : most;
     }
-    return worst;
+    return most;
 }
 
 static void all_unplaced(const struct table *t)
 {
     bool any = false;
-    for (size_t i = 0; i < t->s->n_services; i++) {
-        const struct outcome_unplaced *u = worst_service(t, i);
+    size_t services = t->s->n_services;
+    for (size_t i = 0; i < services + t->o[0]->n_jobs; i++) {
+        const struct outcome_unplaced *u = worst(t, i);
         if (u->missing) {
             gt_buf_puts(t->to, any ? "" : "\nTASKS WITHOUT A PLACE\n");
-            unplaced(t, t->s->services[i].task.name, u);
-            any = true;
-        }
-    }
-    for (size_t i = 0; i < t->o[0]->n_jobs; i++) {
-        const struct outcome_unplaced *u = worst_job(t, i);
-        if (u->missing) {
-            gt_buf_puts(t->to, any ? "" : "\nTASKS WITHOUT A PLACE\n");
-            unplaced(t, t->o[0]->jobs[i].what->task.name, u);
+            unplaced(t,
+                     i < services ? t->s->services[i].task.name
+                                  : t->o[0]->jobs[i - services].what->task.name,
+                     u);
             any = true;
         }
     }
@@ -398,9 +386,6 @@ static void jobs(const struct table *t)
     static const char *const headings[] = {"<JOB",     "TASKS",        "PLACED", "ENDED",
                                            "GIVEN UP", "LONGEST WAIT", NULL};
     struct grid g;
-    if (!t->o[0]->n_jobs) {
-        return;
-    }
     grid_init(&g, headings);
     for (size_t i = 0; i < t->o[0]->n_jobs; i++) {
         grid_cell(&g, GT_STR_FMT, GT_STR_ARG(t->o[0]->jobs[i].what->task.name));
@@ -410,9 +395,7 @@ static void jobs(const struct table *t)
         cell(t, &g, job_given_up, i, COUNT);
         cell(t, &g, job_wait, i, TIME);
     }
-    gt_buf_putc(t->to, '\n');
-    grid_print(&g, t->to);
-    grid_fini(&g);
+    print_grid(t, &g);
 }
 
 /* ---- all of it ---- */
@@ -443,9 +426,7 @@ void report_table(const struct outcome *const *o, size_t n, struct gt_buf *to)
 {
     struct table t = {.o = o, .n = n, .s = o[0]->scenario, .f = o[0]->fleet, .to = to};
     heading(&t);
-    if (t.s->n_services) {
-        services(&t);
-    }
+    services(&t);
     loads(&t);
     events(&t);
     jobs(&t);
