@@ -93,12 +93,8 @@ static int stepped(void *arg, struct gt_err *err)
 
 static int64_t first_desired(const struct play *p, unsigned service)
 {
-    for (size_t i = 0; i < p->s->n_loads; i++) {
-        if (p->s->loads[i].service == service) {
-            return load_desired(&p->s->loads[i], 0);
-        }
-    }
-    return p->s->services[service].desired;
+    const struct load *l = load_of(p->s, service);
+    return l ? load_desired(l, 0) : p->s->services[service].desired;
 }
 
 /* An event, so that the controllers have their turn after it. */

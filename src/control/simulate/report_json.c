@@ -106,16 +106,6 @@ static void put_unplaced(struct out *j, const struct outcome_unplaced *u)
     end(j, '}');
 }
 
-static const struct load *load_of(const struct scenario *s, size_t service)
-{
-    for (size_t i = 0; i < s->n_loads; i++) {
-        if (s->loads[i].service == service) {
-            return &s->loads[i];
-        }
-    }
-    return NULL;
-}
-
 static void put_service(struct out *j, const struct outcome *o, size_t i)
 {
     const struct outcome_service *s = &o->services[i];

@@ -4,6 +4,7 @@
  */
 #include "control/simulate/report.h"
 #include "lib/base/mem.h"
+#include "lib/wire/xml.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -48,23 +49,12 @@ struct plot {
     double top; /* of the panel that is drawn */
 };
 
-static void put_escaped(struct gt_buf *b, const char *s)
-{
-    for (; *s; s++) {
-        if (*s == '<' || *s == '>' || *s == '&' || *s == '"') {
-            gt_buf_printf(b, "&#%d;", *s);
-        } else {
-            gt_buf_putc(b, *s);
-        }
-    }
-}
-
 static void text(struct plot *p, double x, double y, const char *class, const char *anchor,
                  const char *s)
 {
     gt_buf_printf(p->to, "<text x=\"%.1f\" y=\"%.1f\" class=\"%s\" text-anchor=\"%s\">", x, y,
                   class, anchor);
-    put_escaped(p->to, s);
+    wire_xml_text(p->to, gt_str(s));
     gt_buf_puts(p->to, "</text>\n");
 }
 
@@ -311,7 +301,7 @@ void report_svg(const struct outcome *o, struct gt_buf *to)
                   "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%zu\" "
                   "viewBox=\"0 0 %d %zu\" role=\"img\">\n<title>gantry simulate: ",
                   WIDTH, height, WIDTH, height);
-    put_escaped(to, o->scenario->name);
+    wire_xml_text(to, gt_str(o->scenario->name));
     gt_buf_puts(to, "</title>\n");
     gt_buf_puts(to, STYLE);
     heading(&p, n);

@@ -34,6 +34,16 @@ void scenario_init(struct scenario *s, const char *name)
 
 /* ---- load ---- */
 
+const struct load *load_of(const struct scenario *s, size_t service)
+{
+    for (size_t i = 0; i < s->n_loads; i++) {
+        if (s->loads[i].service == service) {
+            return &s->loads[i];
+        }
+    }
+    return NULL;
+}
+
 double load_value(const struct load *l, int64_t at)
 {
     if (l->daily) {
@@ -131,14 +141,12 @@ static int check_nodes(const struct scenario *s, struct gt_table *names, struct 
 static int64_t peak(const struct scenario *s, size_t service)
 {
     int64_t most = s->services[service].desired;
-    for (size_t i = 0; i < s->n_loads; i++) {
-        const struct load *l = &s->loads[i];
-        for (size_t k = 0; l->service == service && k < l->n_points; k++) {
-            most = GT_MAX(most, load_desired(l, l->points[k].at));
-        }
-        if (l->service == service && l->daily) {
-            most = GT_MAX(most, load_desired(l, l->high_at));
-        }
+    const struct load *l = load_of(s, service);
+    for (size_t k = 0; l && k < l->n_points; k++) {
+        most = GT_MAX(most, load_desired(l, l->points[k].at));
+    }
+    if (l && l->daily) {
+        most = GT_MAX(most, load_desired(l, l->high_at));
     }
     for (size_t i = 0; i < s->n_events; i++) {
         if (s->events[i].action == SCENARIO_SCALE && s->events[i].service == service) {

@@ -190,6 +190,8 @@ int scenario_wrong(const struct scenario *s, struct place_said at, struct gt_err
 /* How often it comes. */
 int64_t happening_times(const struct scenario *s, const struct happening *h);
 
+/* NULL: there is none. */
+const struct load *load_of(const struct scenario *s, size_t service);
 /* The load's value at a time, and what desiredCount follows from it. */
 double load_value(const struct load *l, int64_t at);
 int64_t load_desired(const struct load *l, int64_t at);

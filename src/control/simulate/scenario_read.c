@@ -1,5 +1,6 @@
 /* The fields of a scenario's file. */
 #include "control/scheduler/scheduler.h"
+#include "control/services/ecs/taskdef.h"
 #include "control/simulate/fields.h"
 #include "control/simulate/scenario.h"
 #include "lib/base/mem.h"
@@ -150,7 +151,8 @@ static const char *const NETWORK_MODES[] = {"bridge", "host", "awsvpc", "none", 
 /* cpu, memory and times of a kind of task that is `at` in its struct. */
 #define SIZE_FIELDS(at, must)                                                                      \
     {"cpu", field_cpu, (at) + offsetof(struct task_kind, cpu), must, 1, CPU_MAX},                  \
-        {"memory", field_memory, (at) + offsetof(struct task_kind, memory), must, 6, MEMORY_MAX},  \
+        {"memory", field_memory,    (at) + offsetof(struct task_kind, memory),                     \
+         must,     TASK_MEMORY_MIN, MEMORY_MAX},                                                   \
         {"startTime", field_span, (at) + offsetof(struct task_kind, start_time), .low = 1,         \
          .high = HOUR},                                                                            \
         {"stopTime", field_span, (at) + offsetof(struct task_kind, stop_time), .low = 1,           \
