@@ -61,29 +61,18 @@ __attribute__((format(printf, 2, 3), noreturn)) static void fail(const char *wha
     exit(1);
 }
 
-static const struct service_op *find(const struct service *s, const char *name)
-{
-    for (size_t i = 0; i < s->n_ops; i++) {
-        if (gt_streq(s->ops[i].op->name, name)) {
-            return &s->ops[i];
-        }
-    }
-    fail(name, "no such operation");
-}
-
 /* The answer, which lives until the caller's next call. */
-static const void *call(struct caller *c, const struct service *s, const char *name,
+static const void *call(struct caller *c, const struct service *s, const struct wire_op *op,
                         struct gt_str body)
 {
-    const struct service_op *op = find(s, name);
     struct gt_err err = GT_ERR_INIT;
-    void *in = gt_arena_alloc(&c->arena, op->op->in->size);
-    void *out = gt_arena_alloc(&c->arena, op->op->out->size);
-    if (wire_json_decode(op->op->in, body, &c->arena, in, &err) < 0) {
-        fail(name, "%s", err.msg);
+    void *in = gt_arena_alloc(&c->arena, op->in->size);
+    void *out = gt_arena_alloc(&c->arena, op->out->size);
+    if (wire_json_decode(op->in, body, &c->arena, in, &err) < 0) {
+        fail(op->name, "%s", err.msg);
     }
     struct core_request rq = {
-        .call = {.op = op,
+        .call = {.op = &s->ops[op->index],
                  .in = in,
                  .out = out,
                  .principal = {.kind = c->as ? PRINCIPAL_NODE : PRINCIPAL_ROOT,
@@ -92,15 +81,15 @@ static const void *call(struct caller *c, const struct service *s, const char *n
                                .arn = GT_STR_LIT("arn:aws:iam::000000000000:root")},
                  .region = GT_STR_LIT("us-east-1"),
                  .arena = &c->arena,
-                 .label = gt_str(name),
+                 .label = gt_str(op->name),
                  .input = body},
         .class = c->as ? CORE_AGENT : CORE_API,
     };
     if (!core_thread_run(bench.core, &rq)) {
-        fail(name, "throttled");
+        fail(op->name, "throttled");
     }
     if (rq.call.result < 0) {
-        fail(name, "%s", rq.call.err.msg);
+        fail(op->name, "%s", rq.call.err.msg);
     }
     return out;
 }
@@ -136,7 +125,7 @@ static void register_nodes(struct caller *c)
         pthread_mutex_init(&n->lock, NULL);
         c->as = n->id;
         const struct agent_register_node_out *out =
-            call(c, agent_control(), "RegisterNode",
+            call(c, agent_control(), &agent_op_register_node,
                  body(c,
                       "{\"nodeId\":\"%s\",\"name\":\"%s\",\"cpu\":65536,\"memory\":262144,"
                       "\"version\":\"0.1.0\",\"subnet\":\"10.%zu.%zu.0/24\",\"attributes\":[{"
@@ -148,7 +137,7 @@ static void register_nodes(struct caller *c)
     }
     c->as = NULL;
     for (int i = 0; i < FAMILIES; i++) {
-        call(c, ecs_control(), "RegisterTaskDefinition",
+        call(c, ecs_control(), &ecs_op_register_task_definition,
              body(c,
                   "{\"family\":\"web-%d\",\"containerDefinitions\":[{\"name\":\"app\",\"image\":"
                   "\"registry.example/app:1.%d\",\"cpu\":64,\"memory\":128,\"command\":[\"serve\","
@@ -163,7 +152,7 @@ static void report(struct caller *c, struct node *n, const struct agent_task *t)
 {
     int64_t now = gt_clock_real_ms();
     const struct agent_report_out *out =
-        call(c, agent_control(), "Report",
+        call(c, agent_control(), &agent_op_report,
              body(c,
                   "{\"session\":\"%s\",\"tasks\":[{\"id\":\"" GT_STR_FMT
                   "\",\"generation\":%lld,\"sequence\":1,\"lastStatus\":\"RUNNING\","
@@ -184,7 +173,7 @@ static void play(struct caller *c, struct node *n)
     pthread_mutex_lock(&n->lock);
     c->as = n->id;
     const struct agent_poll_out *out =
-        call(c, agent_control(), "Poll",
+        call(c, agent_control(), &agent_op_poll,
              body(c, "{\"session\":\"%s\",\"revision\":%lld}", n->session, (long long)n->revision));
     n->revision = out->revision;
     for (size_t i = 0; i < out->tasks.n; i++) {
@@ -199,7 +188,7 @@ static void play(struct caller *c, struct node *n)
 static void run_tasks(struct caller *c, size_t number)
 {
     const struct ecs_run_task_out *out =
-        call(c, ecs_control(), "RunTask",
+        call(c, ecs_control(), &ecs_op_run_task,
              body(c, "{\"taskDefinition\":\"web-%zu\",\"count\":%d,\"startedBy\":\"bench\"}",
                   number % FAMILIES, A_CALL));
     if (out->tasks.n != A_CALL) {
@@ -291,7 +280,7 @@ static void recover(const char *dir)
     gt_arena_init(&c.arena, GT_LIMIT_API_ARENA);
     int64_t from = gt_clock_mono_ns();
     start(dir, &j);
-    call(&c, ecs_control(), "ListClusters", GT_STR_LIT("{}"));
+    call(&c, ecs_control(), &ecs_op_list_clusters, GT_STR_LIT("{}"));
     double took = seconds_since(from);
     printf("serving %.3f\nresident %zu\n", took, resident());
     fflush(stdout);

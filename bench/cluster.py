@@ -1,34 +1,30 @@
 """1,000,000 simulated tasks on 5,000 simulated nodes, from RunTask calls to all RUNNING."""
-import os
-import shutil
 import subprocess
 import tempfile
 
 import report
+from place import BUILD, program
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PROGRAM = os.path.join(ROOT, 'build-bench/bench/cluster-rate')
 TASKS, NODES = 1_000_000, 5_000
 
 
 def call(*args):
     """What the program says: name -> number"""
-    lines = subprocess.run([PROGRAM, *map(str, args)], check=True, text=True,
+    lines = subprocess.run([program('cluster-rate'), *map(str, args)], check=True, text=True,
                            stdout=subprocess.PIPE).stdout.splitlines()
     return {name: float(value) for name, value in map(str.split, lines)}
 
 
 def folder():
     """On the disk that the build is on: not on one in memory."""
-    return tempfile.mkdtemp(prefix='state-', dir=os.path.join(ROOT, 'build-bench'))
+    return tempfile.TemporaryDirectory(prefix='state-', dir=BUILD)
 
 
 def main(rounds, peers):
     runs = []
     for _ in range(rounds):
-        where = folder()
-        runs.append(call('run', where, TASKS, NODES))
-        shutil.rmtree(where)
+        with folder() as where:
+            runs.append(call('run', where, TASKS, NODES))
     took = [r['running'] for r in runs]
     rate, memory = TASKS / report.median(took), report.median([r['memory'] for r in runs])
     last = runs[-1]

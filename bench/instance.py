@@ -5,8 +5,8 @@ import socket
 import sys
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-BUILD = os.environ.get('GANTRY_BENCH_BUILD', os.path.join(ROOT, 'build-bench'))
+from place import BUILD, ROOT, program
+
 os.environ['GANTRY_BUILD'] = BUILD
 sys.path.insert(0, os.path.join(ROOT, 'tests', 'integration'))
 
@@ -64,9 +64,7 @@ class Bench:
         self.image = self.gantry.push(self.layout, 'probe:1')
         self.ecs = self.gantry.client('ecs')
 
-    @staticmethod
-    def program(name):
-        return os.path.join(BUILD, 'bench', name)
+    program = staticmethod(program)
 
     def define(self, family, command, mode='awsvpc', log=None):
         container = {'name': 'main', 'image': self.image, 'command': command, 'memory': 64,

@@ -1,6 +1,4 @@
 """From the start of the core until its first answer, after a kill."""
-import shutil
-
 import report
 from cluster import NODES, call, folder
 
@@ -11,10 +9,9 @@ CASES = [(10_000, 0.3), (1_000_000, 10)]
 def main(rounds, peers):
     figures = []
     for tasks, goal in CASES:
-        where = folder()
-        call('run', where, tasks, NODES if tasks > 100_000 else 100)
-        runs = [call('recover', where) for _ in range(rounds)]
-        shutil.rmtree(where)
+        with folder() as where:
+            call('run', where, tasks, NODES if tasks > 100_000 else 100)
+            runs = [call('recover', where) for _ in range(rounds)]
         took = report.spread([r['serving'] for r in runs])
         figures.append(report.Figure(f'recover: {tasks:,} tasks until serving', 's', took,
                                      goal=f'<= {goal} s', met=took['median'] <= goal,

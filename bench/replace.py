@@ -1,31 +1,25 @@
 """How soon something runs again: a service's container that was killed, and the tasks of a node that
 is lost. Real containers; the lost node is a real one for the server alone (tests' FakeNode)."""
 import datetime
+import functools
 import os
 import re
 import signal
 import time
 
-from instance import Bench
+from instance import Bench, wait_for
 from report import Figure, spread
 
 from fake_node import FakeNode  # tests/integration: instance.py puts it on the path
 
 TASKS = 20  # on the node that is lost
+until = functools.partial(wait_for, seconds=60, step=0.005)
 OF_NODE = 'node lost is not heard and counts as lost'
 
 
 def service(b, name, count):
     b.ecs.create_service(serviceName=name, taskDefinition='stay', desiredCount=count)
     until(lambda: len(tasks(b, name)) == count)
-
-
-def until(what, seconds=60, step=0.005):
-    end = time.monotonic() + seconds
-    while not what():
-        if time.monotonic() > end:
-            raise RuntimeError('waited for nothing')
-        time.sleep(step)
 
 
 def tasks(b, name):

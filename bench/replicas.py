@@ -1,24 +1,18 @@
 """20 replicas of a busybox service on one node: until all run, and until all are gone; beside
 docker swarm on the same machine."""
+import functools
 import os
 import subprocess
 import time
 
-from instance import Bench, ROOT
+from instance import Bench, ROOT, wait_for
 from peers import Peers
 from report import Figure, spread
 
 COUNT = 20
+until = functools.partial(wait_for, seconds=120, step=0.01)
 # Ends at once when it is asked to: not the patience of a shell is measured.
 COMMAND = ['sh', '-c', 'trap "exit 0" TERM; sleep 3600 & wait']
-
-
-def until(what, seconds=120, step=0.01):
-    begin = time.monotonic()
-    while not what():
-        if time.monotonic() - begin > seconds:
-            raise RuntimeError('waited for nothing')
-        time.sleep(step)
 
 
 class Gantry:

@@ -1,7 +1,7 @@
 /*
  * What the scheduler places in a second, on one core: a fleet is filled from empty, 100 tasks a
- * node (1,000,000 on 10,000 nodes), each placement with all that it changes: the load of the node,
- * its ports, the group's tasks.
+ * node (1,000,000 on 10,000 nodes), each placement with all that it changes: the load of the node
+ * and the group's tasks.
  *
  *     sched-rate [NODES...]
  *

@@ -1,19 +1,17 @@
 """How many tasks the scheduler places in a second, from 10 to 10,000 nodes."""
 import math
-import os
 import subprocess
 
 import report
+from place import program
 
-PROGRAM = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
-                       'build-bench/bench/sched-rate')
 GOAL = 100_000
 
 
 def measure():
     """name -> nodes -> ns of CPU a placement"""
     out = {}
-    for line in subprocess.run([PROGRAM], check=True, text=True,
+    for line in subprocess.run([program('sched-rate')], check=True, text=True,
                                stdout=subprocess.PIPE).stdout.splitlines():
         name, nodes, _, ns = line.split()
         out.setdefault(name, {})[int(nodes)] = float(ns)

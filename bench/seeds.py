@@ -12,8 +12,8 @@ import sys
 import time
 
 import report
+from place import BUILD
 
-BUILD = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'build-bench')
 PROGRAM = os.path.join(BUILD, 'tests/sim/sim-ecs')
 KEPT = os.path.join(BUILD, 'seeds.json')
 CHUNK = 500  # one of them has thousands of nodes
