@@ -13,11 +13,6 @@ static const struct {
 #undef X
 };
 
-const char *act_name(enum act_kind kind)
-{
-    return kinds[kind].name;
-}
-
 static struct plan make_plan(struct trial *t)
 {
     static const unsigned tight[] = {1, 1, 100, 500, 20000};
@@ -90,7 +85,7 @@ static void play(void *arg, uint64_t i, uint64_t unused)
         return;
     }
     t->dice.state = a->seed;
-    trace(t, "%zu: %s node %u", (size_t)i, act_name(a->kind), a->node);
+    trace(t, "%zu: %s node %u", (size_t)i, kinds[a->kind].name, a->node);
     kinds[a->kind].play(t, a->node);
 }
 

@@ -171,7 +171,6 @@ void note_hash(struct trial *t);
 /* schedule.c */
 void schedule_plan(struct trial *t); /* from the seed: the plan and all acts */
 void schedule_acts(struct trial *t); /* puts those to play on the queue */
-const char *act_name(enum act_kind kind);
 
 /* What acts do, each in the file that its name begins with. */
 #define X(name, mean, node, fn) void fn(struct trial *t, unsigned n);
